@@ -1,0 +1,201 @@
+"""Page texts without what the page, not the author, put there: line-end hyphens, running heads, noise.
+
+It only leaves out; it never changes, adds or moves a character, so a quote stands in the page as it is cited
+(ligatures, accents and mid-line soft hyphens included), and each offset leads back to the extracted text.
+It refuses to guess at hyphens across blocks or pages, where what follows may be a caption or a footnote.
+"""
+
+import re
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+REPEATED_ON = 3  # pages; two may be chance
+ILLEGIBLE_SHARE = 0.25  # of a page's characters
+PLACE_PT = 3  # heads of one layout stand at one height; extraction moves them by a point at most
+
+# Tab and newline stay. Lone surrogates go too: they come from broken fonts and can't be written as UTF-8.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # no +: half the time of one
+_LINE_END_HYPHEN = re.compile("([-\u2010\u00ad]) ?\n")
+_FIRST_LETTERS = re.compile(r"[^\W\d_]+")
+_LAST_LETTERS = re.compile(r"[^\W\d_]+\Z")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_WORD = re.compile(r"\w")
+_TRAILING_BLANKS = re.compile(r"[ \t]+(?=\n)")
+_CHAIN = "-/._@"
+_LONGEST_WORD = 60
+_SOFT_HYPHEN = "\u00ad"
+_SHORTEST_HALF = 3
+
+
+@dataclass(frozen=True, slots=True)
+class MarginBlock:
+    """A block near the top or foot of a page that may be a running head; `end` is after the blank line."""
+
+    start: int
+    end: int
+    top: float
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """The text of one page as extracted, with its 1-based number and printed label."""
+
+    text: str
+    number: int = 1
+    label: str = ""
+    margins: tuple[MarginBlock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """Text with parts left out.
+
+    `edits` are sorted pairs (offset in `text`, offset in the raw text); both run in step between them.
+    """
+
+    text: str
+    edits: tuple[tuple[int, int], ...] = ((0, 0),)
+
+    def raw_offset(self, offset: int) -> int:
+        """Where the character at `offset` stood in the raw text."""
+        clean, raw = self.edits[max(0, bisect_right(self.edits, offset, key=lambda edit: edit[0]) - 1)]
+        return raw + offset - clean
+
+    def clean_offset(self, raw_offset: int) -> int:
+        """Where a raw offset is now; for a character that was left out, the place where it would stand."""
+        index = max(0, bisect_right(self.edits, raw_offset, key=lambda edit: edit[1]) - 1)
+        clean, raw = self.edits[index]
+        following = self.edits[index + 1][0] if index + 1 < len(self.edits) else len(self.text)
+        return min(max(0, clean + raw_offset - raw), following)
+
+
+def clean_pages(pages: Sequence[RawPage]) -> list[Cleaned]:
+    """Each page without control bytes, blanks at line ends, line-end hyphens and running heads."""
+    heads = running_heads(pages)
+    words = vocabulary(page.text for page in pages)
+    return [
+        leave_out(page.text, [*noise(page.text), *line_end_hyphens(page.text, words), *ranges])
+        for page, ranges in zip(pages, heads, strict=True)
+    ]
+
+
+def leave_out(raw: str, ranges: Iterable[tuple[int, int]]) -> Cleaned:
+    """`raw` without the half-open `ranges`, which may overlap and come in any order."""
+    kept: list[str] = []
+    edits: list[tuple[int, int]] = [(0, 0)]
+    length = end = 0
+    for start, stop in sorted(ranges):
+        if stop <= end:
+            continue
+        if start > end:
+            kept.append(raw[end:start])
+            length += start - end
+        end = stop
+        if edits[-1][0] == length:
+            edits.pop()
+        edits.append((length, end))
+    kept.append(raw[end:])
+    return Cleaned("".join(kept), tuple(edits))
+
+
+def noise(text: str) -> Iterator[tuple[int, int]]:
+    """NUL and other control characters, lone surrogates, blanks at line ends."""
+    for match in _CONTROL.finditer(text):
+        yield match.span()
+    if " \n" in text:
+        for match in _TRAILING_BLANKS.finditer(text):
+            yield match.span()
+
+
+def is_legible(raw: str, cleaned: Cleaned) -> bool:
+    """False where much of a page can't be read, as from a font without a character map."""
+    if len(cleaned.edits) * 20 < len(raw) and "\ufffd" not in raw:
+        return True
+    lost = len(_CONTROL.findall(raw)) + raw.count("\ufffd")
+    return lost < len(raw) * ILLEGIBLE_SHARE
+
+
+def vocabulary(texts: Iterable[str]) -> set[str]:
+    """The words of a document as far as splitting at white space finds them: enough to judge a hyphen by."""
+    words: set[str] = set()
+    for text in texts:
+        # The halves of a broken word are no words of the document.
+        words.update(text.replace("-\n", "\0").split())
+    return words
+
+
+def line_end_hyphens(text: str, words: set[str]) -> Iterator[tuple[int, int]]:
+    """What to leave out where a word is broken at a line end: that end, and a hyphen put there to break it.
+
+    A soft hyphen always goes. Another one goes before a lower-case letter, unless it is part of the word:
+    beside a single letter (`e-mail`), in a chain, path or address (`state-of-`, `/usr/some-`), and where the
+    document itself writes the word with it, or writes both halves as words but never the whole. Before a
+    capital, a digit or a script without case everything stays.
+    """
+    for match in _LINE_END_HYPHEN.finditer(text):
+        hyphen, after = match.span()
+        left = _LAST_LETTERS.search(text, max(0, hyphen - _LONGEST_WORD), hyphen)
+        right = _FIRST_LETTERS.match(text, after, after + _LONGEST_WORD)
+        if left is None or right is None:
+            continue
+        if match[1] == _SOFT_HYPHEN:
+            yield hyphen, after
+        elif right[0][0].islower():
+            chained = left.start() > 0 and text[left.start() - 1] in _CHAIN
+            stays = chained or _is_compound(left[0], match[1], right[0], words)
+            yield hyphen + stays, after
+
+
+def _is_compound(left: str, hyphen: str, right: str, words: set[str]) -> bool:
+    if len(left) == 1 or len(right) == 1:
+        return True
+    if left + right in words or left.lower() + right in words:
+        return False
+    if f"{left}{hyphen}{right}" in words:
+        return True
+    return (
+        min(len(left), len(right)) >= _SHORTEST_HALF and right in words and not words.isdisjoint((left, left.lower()))
+    )
+
+
+def running_heads(pages: Sequence[RawPage]) -> list[list[tuple[int, int]]]:
+    """For each page the margin blocks that repeat at one height on three pages or more.
+
+    Repeated means the same but for the page's own number, so that "Q1 results" and "Q2 results" both stay.
+    The first of its kind stays too: it may stand nowhere else. A bare page number goes; the label has it.
+    """
+    keys = [[_keys(page, block) for block in page.margins] for page in pages]
+    counts = Counter(key for blocks in keys for key in set().union(*blocks))
+    seen: set[_Key] = set()
+    found: list[list[tuple[int, int]]] = []
+    for page, blocks in zip(pages, keys, strict=True):
+        ranges = []
+        for block, block_keys in zip(page.margins, blocks, strict=True):
+            repeated = [key for key in block_keys if counts[key] >= REPEATED_ON]
+            if any(key in seen or not _WORD.search(key[1]) for key in repeated):
+                ranges.append((block.start, block.end))
+            seen.update(repeated)
+        found.append(ranges)
+    return found
+
+
+_Key = tuple[int, str, int]
+
+
+def _keys(page: RawPage, block: MarginBlock) -> set[_Key]:
+    """How this block may look on other pages: (height, text, distance of a number in it from the page's own).
+
+    A bare page number leaves no letter or digit of its text.
+    """
+    place = round(block.top / PLACE_PT)
+    text = " ".join(page.text[block.start : block.end].split())
+    keys = {(place, text, 0)}
+    if text == page.label:
+        keys.add((place, " ", 0))
+    numbers = list(_NUMBER.finditer(text))
+    for number in numbers[:1] + numbers[1:][-1:]:
+        rest = f"{text[: number.start()]} {text[number.end() :]}"
+        keys.add((place, rest, int(number[0]) - page.number))
+    return keys

@@ -1,0 +1,23 @@
+"""Entry point of `longctx` and `python -m longctx`.
+
+`python -m` puts the current directory first on the path, so a folder named `cache` or `ingest` in it would stand in
+for ours. It is taken off again, unless it is the very folder that this package lives in.
+"""
+
+import os
+import sys
+
+
+def main() -> int:
+    """Run the command line with the user's folder off the path; the exit code."""
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    here = os.getcwd()
+    if home != here:
+        sys.path[:] = [entry for entry in sys.path if entry not in ("", here)]
+    from longctx.cli import main as run
+
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

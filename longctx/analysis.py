@@ -1,0 +1,94 @@
+"""The one use case: a question over a corpus becomes an answer with checked citations.
+
+The engine here is `evidence`: it quotes what search ranks best and writes nothing of its own. Every face (command
+line, Python, later the terminal UI and reports) asks through this module.
+"""
+
+import time
+from collections.abc import Sequence
+
+from ingest.document import Document, Kind
+from longctx import evidence
+from longctx.answer import Answer, summarise
+from longctx.citations import Citation, CitationStatus, Claimed, check
+from longctx.corpus import Corpus
+
+QUOTES_SHOWN = 5
+NOT_FOUND = "Not found in this corpus."
+NOTICE = (
+    "These are quotations found by search: no model wrote this answer."
+    " To ask a model, give it the prompt that `longctx pack` writes."
+)
+
+
+def ask(corpus: Corpus, question: str, *, limit: int = QUOTES_SHOWN, question_id: str | None = None) -> Answer:
+    """Answer from an up-to-date corpus by quoting it; each citation has been checked against the stored text."""
+    begun = time.perf_counter()
+    documents = _Documents(corpus)
+    found = evidence.search(corpus.index, question)
+    said = evidence.quotes(found, documents.load, limit)
+    pairs = [(_citation(n, quote, corpus, documents), quote) for n, quote in enumerate(said.quotes, start=1)]
+    pairs = [(c, quote) for c, quote in pairs if said.found and c.status is CitationStatus.VERIFIED]
+    markdown = "\n\n".join(_quoted(c, quote, documents.load(quote.digest)) for c, quote in pairs)
+    summary = summarise(corpus.record.id, corpus.files)
+    return Answer(
+        question=question,
+        found=bool(pairs),
+        answer_markdown=markdown or NOT_FOUND,
+        citations=tuple(c for c, _ in pairs),
+        engine="evidence",
+        corpus=summary,
+        notice=NOTICE,
+        question_id=question_id,
+        tokens={"corpus": summary.tokens, "prompt": 0, "cached": 0, "output": 0},
+        timing={"total_s": time.perf_counter() - begun},
+    )
+
+
+class _Documents:
+    """Documents of the corpus by digest, each loaded once."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
+        self._readers = {entry.digest: entry.reader for entry in corpus.entries}
+        self._loaded: dict[str, Document] = {}
+
+    def load(self, digest: str) -> Document:
+        if digest not in self._loaded:
+            self._loaded[digest] = self._corpus.document(digest, self._readers[digest])
+        return self._loaded[digest]
+
+
+def _citation(n: int, quote: evidence.Quote, corpus: Corpus, documents: _Documents) -> Citation:
+    document = documents.load(quote.digest)
+    paths = tuple(corpus.paths_of(quote.digest)) or (quote.path,)
+    text = document.text[quote.start : quote.end]
+    return check(n, Claimed(paths, quote.digest, quote.start, quote.end, text), document)
+
+
+def _quoted(citation: Citation, quote: evidence.Quote, document: Document) -> str:
+    """A quote as Markdown, with its footnote mark: code in a fence, prose as a block quote."""
+    text = citation.quote
+    if document.kind is Kind.CODE:
+        head = (
+            f"`{quote.name}` in `{citation.path}` [^{citation.n}]"
+            if quote.name
+            else f"`{citation.path}` [^{citation.n}]"
+        )
+        fence = "`" * max(3, _longest_run(text, "`") + 1)
+        return f"{head}\n\n{fence}\n{text.strip(chr(10))}\n{fence}"
+    lines = [line.strip() for line in text.strip().splitlines()]
+    return "\n".join(f"> {line}" for line in [*lines[:-1], f"{lines[-1]} [^{citation.n}]"])
+
+
+def _longest_run(text: str, character: str) -> int:
+    longest = run = 0
+    for each in text:
+        run = run + 1 if each == character else 0
+        longest = max(longest, run)
+    return longest
+
+
+def footnotes(citations: Sequence[Citation]) -> str:
+    """The citations as Markdown footnotes."""
+    return "\n".join(f"[^{c.n}]: {c.place} ({c.status})" for c in citations)

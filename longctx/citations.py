@@ -1,0 +1,80 @@
+"""Whether a quote stands where it is said to stand; the program decides this, never a model.
+
+A quote is looked up in the very text that was read and sent. Found at its place it is verified; found only
+elsewhere it is relocated, with the right place; else it is unverified and nothing is highlighted.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ingest.document import Document
+
+
+class CitationStatus(StrEnum):
+    """What the check of a quote gave."""
+
+    VERIFIED = "verified"
+    RELOCATED = "relocated"
+    UNVERIFIED = "unverified"
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A quote and where it stands. `lines` are 1-based and inclusive, `page` counts from 1, `chars` are offsets
+    into the document's text; what does not apply is None. `sha256` is of the file's bytes as they were read."""
+
+    n: int
+    status: CitationStatus
+    path: str
+    page: int | None
+    lines: tuple[int, int] | None
+    chars: tuple[int, int] | None
+    quote: str
+    sha256: str
+    place: str
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A quote before it is checked: where it is said to stand, and under which paths."""
+
+    paths: tuple[str, ...]
+    digest: str
+    start: int
+    end: int
+    quote: str
+
+
+def check(n: int, claimed: Claimed, document: Document) -> Citation:
+    """The citation of a claimed quote, checked against the document's text."""
+    status, start = _locate(claimed, document.text)
+    path, *also = claimed.paths
+    if start is None:
+        return Citation(n, status, path, None, None, None, claimed.quote, claimed.digest, path, tuple(also))
+    chars = (start, start + len(claimed.quote))
+    anchor = document.anchor(*chars)
+    page = anchor.page.number if anchor.page else None
+    place = _place(path, document, *chars)
+    return Citation(n, status, path, page, anchor.lines, chars, claimed.quote, claimed.digest, place, tuple(also))
+
+
+def _locate(claimed: Claimed, text: str) -> tuple[CitationStatus, int | None]:
+    if claimed.quote and text[claimed.start : claimed.end] == claimed.quote:
+        return CitationStatus.VERIFIED, claimed.start
+    found = text.find(claimed.quote) if claimed.quote else -1
+    return (CitationStatus.RELOCATED, found) if found >= 0 else (CitationStatus.UNVERIFIED, None)
+
+
+def _place(path: str, document: Document, start: int, end: int) -> str:
+    """Where a range stands, as people write it: `path:12-15`, `path, p. 4`, `path, slide 2`, `path § Heading`."""
+    anchor = document.anchor(start, end)
+    if anchor.page is not None:
+        kind = "p." if anchor.page.kind == "page" else str(anchor.page.kind)
+        printed = anchor.page.label
+        label = f" ({printed})" if printed and printed != str(anchor.page.number) else ""
+        return f"{path}, {kind} {anchor.page.number}{label}"
+    if anchor.lines is not None:
+        first, last = anchor.lines
+        return f"{path}:{first}" if first == last else f"{path}:{first}-{last}"
+    return f"{path} § {anchor.heading}" if anchor.heading else path

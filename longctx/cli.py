@@ -1,0 +1,83 @@
+"""The command line: commands put together, errors turned into one line and an exit code.
+
+It is the composition root: nobody imports it but `longctx.__main__`.
+"""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from longctx import __version__
+from longctx.commands import config, corpora
+from longctx.commands.ask import ask
+from longctx.commands.completions import completions
+from longctx.commands.ingest import ingest
+from longctx.commands.pack import pack
+from longctx.commands.plan import plan
+from longctx.errors import ExitCode, Interrupted, LongctxError
+from longctx.narration import report_error
+
+DEFECT_HINT = "this is a defect of longctx; `longctx --debug …` shows where"
+
+
+class Commands(TyperGroup):
+    """Our commands; Ctrl-C in any of them is exit code 130, with what was finished kept."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted; what was finished is kept") from None
+
+
+app = typer.Typer(
+    name="longctx",
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 corpus, 4 does not fit, 5 engine, 6 evidence, 7 batch, 130 stopped.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"longctx {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+) -> None:
+    """Ask whole repositories and document libraries; every citation is checked."""
+
+
+for command in (ask, pack, ingest, plan):
+    app.command()(command)
+app.add_typer(corpora.app, name="corpora")
+app.command("paths")(config.paths_command)
+app.add_typer(config.app, name="config")
+app.command()(completions)
+
+
+def main() -> int:
+    """Run the command line; the exit code. Usage errors and --help end in SystemExit."""
+    try:
+        app()
+    except LongctxError as error:
+        report_error(error)
+        return error.exit_code
+    except Exception as error:
+        if "--debug" in sys.argv:
+            raise
+        report_error(LongctxError(f"unexpected {type(error).__name__}: {error}", DEFECT_HINT))
+        return ExitCode.FAILED
+    return ExitCode.OK

@@ -1,0 +1,189 @@
+"""The options that several commands share, worded once and given to a command as one `Chosen`."""
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from longctx.errors import CorpusError, UsageError
+
+if TYPE_CHECKING:
+    from longctx.corpus import Corpus, Request
+    from longctx.narration import Narrator
+    from longctx.settings import Settings
+
+CORPUS, OUTPUT = "Corpus", "Output"
+Patterns = list[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the user chose of the shared options."""
+
+    include: Annotated[
+        Patterns,
+        typer.Option(
+            metavar="PATTERN",
+            help="Bring back what a default rule, a secret or .longctxignore leaves out (gitignore pattern).",
+            rich_help_panel=CORPUS,
+        ),
+    ] = None
+    exclude: Annotated[
+        Patterns, typer.Option(metavar="PATTERN", help="Leave out what matches.", rich_help_panel=CORPUS)
+    ] = None
+    only: Annotated[
+        Patterns, typer.Option(metavar="PATTERN", help="Read only what matches.", rich_help_panel=CORPUS)
+    ] = None
+    from_file: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST",
+            help="Read the paths in LIST, one a line or NUL-separated; - for standard input.",
+            rich_help_panel=CORPUS,
+        ),
+    ] = None
+    no_gitignore: Annotated[
+        bool,
+        typer.Option("--no-gitignore", help="Read what .gitignore files leave out too.", rich_help_panel=CORPUS),
+    ] = False
+    allow_secrets: Annotated[
+        bool,
+        typer.Option("--allow-secrets", help="Read files that seem to hold secrets.", rich_help_panel=CORPUS),
+    ] = False
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The password of encrypted documents (or set LONGCTX_PASSWORD).",
+            rich_help_panel=CORPUS,
+        ),
+    ] = None
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Exit 3 if a file could not be read.", rich_help_panel=CORPUS),
+    ] = False
+    quiet: Annotated[
+        bool,
+        typer.Option("-q", "--quiet", help="No progress and no notices on stderr.", rich_help_panel=OUTPUT),
+    ] = False
+
+    def request(self, inputs: list[str]) -> "Request":
+        """What is to be read; raises UsageError where nothing is named or stdin is wanted twice."""
+        from ingest.rules import Selection
+        from longctx.corpus import Request
+
+        listed = self._listed()
+        everything = [*inputs, *listed]
+        if not everything and self.from_file is None:
+            raise UsageError("nothing to read", "name a folder, a file, a glob or a git URL")
+        if not everything:
+            raise CorpusError(f"{self.from_file}: the list of files is empty", "is the command before | right?")
+        stdin = self._stdin_text() if "-" in everything else None
+        configured = settings({"include": self.include or None, "exclude": self.exclude or None})
+        selection = Selection(
+            include=configured.include,
+            exclude=configured.exclude,
+            only=tuple(self.only or ()),
+            gitignore=not self.no_gitignore,
+            secrets=self.allow_secrets,
+        )
+        limit = configured.max_file_mb * 2**20
+        return Request(tuple(everything), selection, stdin, self._password(), limit)
+
+    def _listed(self) -> list[str]:
+        from ingest.source import from_list
+
+        if self.from_file is None:
+            return []
+        if self.from_file == "-":
+            return from_list(sys.stdin.buffer.read())
+        return from_list(_file_bytes(Path(self.from_file)))
+
+    def _stdin_text(self) -> bytes:
+        if self.from_file == "-":
+            raise UsageError("- and --from-file - both want standard input", "give the list in a file")
+        return sys.stdin.buffer.read()
+
+    def _password(self) -> str | None:
+        if self.password_file is None:
+            return os.environ.get("LONGCTX_PASSWORD")
+        return _file_bytes(self.password_file).decode("utf-8", "surrogateescape").rstrip("\r\n")
+
+    @contextmanager
+    def corpus(self, inputs: list[str], *, index: bool = True) -> "Iterator[tuple[Corpus, Narrator]]":
+        """The corpus of these inputs, up to date; what was left out has been named on stderr."""
+        from longctx import paths
+        from longctx.answer import summarise
+        from longctx.corpus import Corpus
+        from longctx.narration import Narrator
+
+        with (
+            Narrator(quiet=self.quiet) as narrator,
+            Corpus(self.request(inputs), paths.locate(os.environ)) as corpus,
+        ):
+            for event in corpus.refresh(index=index):
+                narrator.tell(event)
+            narrator.stop()
+            summary = summarise(corpus.record.id, corpus.files)
+            narrator.left_out([*summary.skipped, *summary.partly])
+            if self.strict:
+                _check_strict(corpus)
+            yield corpus, narrator
+
+
+def settings(flags: Mapping[str, object]) -> "Settings":
+    """The settings in force here, with `flags` above all; raises ConfigError."""
+    from longctx import paths
+    from longctx.settings import load
+
+    user_file = paths.locate(os.environ).config_file
+    return load(flags=flags, environ=os.environ, directory=Path.cwd(), user_file=user_file)
+
+
+def with_corpus_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes `chosen: Chosen` the shared options on its command line."""
+    own = inspect.signature(command, eval_str=True).parameters
+    shared = [_parameter(name, hint) for name, hint in get_type_hints(Chosen, include_extras=True).items()]
+
+    def wrapper(**given: Any) -> None:
+        chosen = Chosen(**{parameter.name: given.pop(parameter.name) for parameter in shared})
+        command(chosen=chosen, **given)
+
+    kept = [parameter for name, parameter in own.items() if name != "chosen"]
+    everything = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*kept, *shared]]
+    wrapper.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]  # read by typer
+    wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in everything}
+    wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+    return wrapper
+
+
+def _parameter(name: str, hint: Any) -> inspect.Parameter:
+    default = next(field.default for field in fields(Chosen) if field.name == name)
+    assert default is not MISSING, "every shared option has a default"
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+
+
+def _file_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}", "name a file that can be read") from error
+
+
+def _check_strict(corpus: "Corpus") -> None:
+    from ingest.naming import show
+    from ingest.outcome import FAILED
+
+    failed = [record.outcome for record in corpus.files.values() if record.outcome.status in FAILED]
+    if failed:
+        first = failed[0]
+        raise CorpusError(
+            f"{len(failed)} files could not be read; the first is {show(first.path)}: {first.status}",
+            "leave out --strict to go on without them",
+        )

@@ -1,0 +1,216 @@
+"""The corpora a user has made: sources, the files they had, and the frozen order of their texts.
+
+One SQLite file in the data directory. It holds no document text (that is on the shelf) and can't be rebuilt, since
+the order of a prompt is a decision and not a fact.
+"""
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingest.database import DatabaseTrouble, connect, transaction
+from ingest.outcome import Outcome, Status
+from ingest.source import Signature
+from longctx.errors import StoreError
+from longctx.manifest import Entry, State
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusRecord:
+    """A stored corpus: its identity is its sources and the rules that select from them."""
+
+    id: str
+    inputs: tuple[str, ...]
+    selection: str
+    tag: str
+    created_s: float
+    used_s: float
+
+    @property
+    def title(self) -> str:
+        """What a person calls it: the names of its sources."""
+        return ", ".join(self.inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file as it was last seen. `signature` is None where it must be looked at again whatever stat says."""
+
+    outcome: Outcome
+    signature: Signature | None
+    digest: str
+    reader: str
+    tokens: int
+
+    @property
+    def path(self) -> str:
+        """How the file is shown and cited."""
+        return self.outcome.path
+
+
+def corpus_id(inputs: Sequence[str], selection: str) -> str:
+    """The same sources under the same rules are the same corpus."""
+    named = json.dumps([sorted(inputs), selection])
+    return hashlib.sha256(os.fsencode(named)).hexdigest()[:12]
+
+
+class CorporaStore:
+    """The database of corpora; every write is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._connection = connect(path, [_m001_corpora], rebuildable=False)
+        except DatabaseTrouble as trouble:
+            raise StoreError(str(trouble), "move the file aside to start anew, or update longctx") from trouble
+
+    def open(self, inputs: Sequence[str], selection: str) -> CorpusRecord:
+        """The stored corpus of these inputs, made now where there is none."""
+        identity, now = corpus_id(inputs, selection), time.time()
+        with transaction(self._connection):
+            self._connection.execute(
+                "INSERT OR IGNORE INTO corpora (id, inputs, selection, tag, created_s, used_s)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (identity, os.fsencode(json.dumps(inputs)), selection, self._tag(identity), now, now),
+            )
+            self._connection.execute("UPDATE corpora SET used_s = ? WHERE id = ?", (now, identity))
+        return self.find(identity)
+
+    def find(self, identity: str) -> CorpusRecord:
+        """The corpus whose id begins with `identity`; raises StoreError where none or several do."""
+        found = [record for record in self.all() if record.id.startswith(identity)]
+        if len(found) != 1:
+            what = "no corpus" if not found else f"{len(found)} corpora"
+            raise StoreError(f"{what} with an id that begins with {identity!r}", "see longctx corpora ls")
+        return found[0]
+
+    def all(self) -> list[CorpusRecord]:
+        """Every corpus, the last used first."""
+        rows = self._connection.execute(
+            "SELECT id, inputs, selection, tag, created_s, used_s FROM corpora ORDER BY used_s DESC"
+        )
+        return [
+            CorpusRecord(row[0], tuple(json.loads(os.fsdecode(row[1]))), row[2], row[3], row[4], row[5]) for row in rows
+        ]
+
+    def files(self, identity: str) -> dict[str, FileRecord]:
+        """The corpus's files by path, as last seen."""
+        rows = self._connection.execute(
+            "SELECT path, status, detail, size, mtime_ns, ctime_ns, inode, digest, reader, tokens FROM files"
+            " WHERE corpus = ? ORDER BY path",
+            (identity,),
+        )
+        return {record.path: record for record in map(_file_record, rows)}
+
+    def save_files(self, identity: str, changed: Iterable[FileRecord], gone: Iterable[str]) -> None:
+        """Record files that are new or changed, and forget those that are gone."""
+        with transaction(self._connection):
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO files (corpus, path, status, detail, size, mtime_ns, ctime_ns, inode,"
+                " digest, reader, tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [_file_row(identity, record) for record in changed],
+            )
+            self._connection.executemany(
+                "DELETE FROM files WHERE corpus = ? AND path = ?",
+                [(identity, os.fsencode(path)) for path in gone],
+            )
+
+    def entries(self, identity: str) -> tuple[Entry, ...]:
+        """The frozen manifest, in order."""
+        rows = self._connection.execute(
+            "SELECT position, path, digest, reader, tokens, state FROM entries WHERE corpus = ? ORDER BY position",
+            (identity,),
+        )
+        return tuple(Entry(row[0], os.fsdecode(row[1]), row[2], row[3], row[4], State(row[5])) for row in rows)
+
+    def save_entries(self, identity: str, entries: Sequence[Entry]) -> None:
+        """Replace the manifest."""
+        with transaction(self._connection):
+            self._connection.execute("DELETE FROM entries WHERE corpus = ?", (identity,))
+            self._connection.executemany(
+                "INSERT INTO entries (corpus, position, path, digest, reader, tokens, state)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(identity, e.position, os.fsencode(e.path), e.digest, e.reader, e.tokens, e.state) for e in entries],
+            )
+
+    def remove(self, identity: str) -> None:
+        """Forget a corpus: its files and its order. Texts stay on the shelf."""
+        with transaction(self._connection):
+            for table, column in (("files", "corpus"), ("entries", "corpus"), ("corpora", "id")):
+                self._connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (identity,))
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def _tag(self, identity: str) -> str:
+        """What marks this corpus's wrappers: a document can't know it, and it never changes (law 6)."""
+        return hmac.new(self._secret(), identity.encode(), hashlib.sha256).hexdigest()[:8]
+
+    def _secret(self) -> bytes:
+        path = self._path.with_name("secret")
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(32))
+            return path.read_bytes()
+
+
+def _file_record(row: tuple[bytes, str, str, int | None, int, int, int, str, str, int]) -> FileRecord:
+    path, status, detail, size, mtime_ns, ctime_ns, inode, digest, reader, tokens = row
+    signature = None if size is None else Signature(size, mtime_ns, ctime_ns, inode)
+    return FileRecord(Outcome(os.fsdecode(path), Status(status), detail), signature, digest, reader, tokens)
+
+
+def _file_row(identity: str, record: FileRecord) -> tuple[object, ...]:
+    outcome, signature = record.outcome, record.signature
+    stat = (signature.size, signature.mtime_ns, signature.ctime_ns, signature.inode) if signature else (None,) * 4
+    path = os.fsencode(outcome.path)
+    return identity, path, outcome.status, outcome.detail, *stat, record.digest, record.reader, record.tokens
+
+
+def _m001_corpora(database: "sqlite_utils.Database") -> None:
+    database.table("corpora").create(
+        {"id": str, "inputs": bytes, "selection": str, "tag": str, "created_s": float, "used_s": float},
+        pk="id",
+    )
+    database.table("files").create(
+        {
+            "corpus": str,
+            "path": bytes,
+            "status": str,
+            "detail": str,
+            "size": int,
+            "mtime_ns": int,
+            "ctime_ns": int,
+            "inode": int,
+            "digest": str,
+            "reader": str,
+            "tokens": int,
+        },
+        pk=("corpus", "path"),
+    )
+    database.table("entries").create(
+        {
+            "corpus": str,
+            "position": int,
+            "path": bytes,
+            "digest": str,
+            "reader": str,
+            "tokens": int,
+            "state": str,
+        },
+        pk=("corpus", "position"),
+    )

@@ -1,0 +1,215 @@
+"""The passages of a corpus that bear on a question, and the quotes that answer it. No model, no network.
+
+Search ranks passages by their words (FTS5); the best are then read, and the sentences, rows and functions in them
+scored by how much of the question they hold. It quotes, word for word; it never writes an answer.
+"""
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ingest.document import Document, Kind
+from longctx.index import Index, Match
+from longctx.query import Query, read, stem, tokens
+from longctx.spans import Span, grown, runs, spans
+
+QUOTE_WORDS = 60
+CANDIDATES = 60
+SHARPENED_BY = 20
+LoadDocument = Callable[[str], Document]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that search ranked: `text[start:end]` of a document; larger scores are better."""
+
+    digest: str
+    path: str
+    start: int
+    end: int
+    score: float
+    name: str
+    kind: str = ""
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """`text[start:end]` of a document, worth showing; `name` is the function, sheet or section it is from."""
+
+    path: str
+    digest: str
+    start: int
+    end: int
+    score: float
+    name: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What search found for a question by words alone, best first."""
+
+    query: Query
+    hits: tuple[Hit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the corpus says to a question, the best quote first; not `found` where it says too little."""
+
+    found: bool
+    quotes: tuple[Quote, ...]
+
+
+def search(index: Index, question: str, limit: int = CANDIDATES) -> Found:
+    """The passages that bear on `question` by their words, best first; reads the index only."""
+    query = read(index, question)
+    matches = index.match(query.expression, limit) if query.expression else []
+    return Found(query, tuple(_hit(match) for match in matches))
+
+
+def quotes(found: Found, load_document: LoadDocument, limit: int = 10) -> Evidence:
+    """The quotes that answer, best first, from the text of the passages found; equal input gives equal output."""
+    if not found.hits:
+        return Evidence(found=False, quotes=())
+    best = max(hit.score for hit in found.hits) or 1.0
+    pairs = [(hit, load_document(hit.digest)) for hit in found.hits]
+    texts = [document.text[hit.start : hit.end] for hit, document in pairs]
+    query, sharp = found.query, found.query.sharpened(texts[:SHARPENED_BY])
+    scored = [
+        _quote(query if document.kind is Kind.CODE else sharp, hit, document, hit.score / best)
+        for hit, document in pairs
+    ]
+    ranked = sorted(scored, key=lambda quote: (-quote.score, quote.path, quote.start))
+    kept = _distinct(ranked, limit)
+    return Evidence(found=_says_enough(found, texts), quotes=tuple(kept))
+
+
+def _hit(match: Match) -> Hit:
+    return Hit(match.digest, match.path, match.start, match.end, match.score, match.name, match.kind, match.heading)
+
+
+# Declining an answerable question is the worse mistake, so little is asked for.
+LEAST_SHARE = 0.25
+
+
+def _says_enough(found: Found, texts: Sequence[str]) -> bool:
+    """Whether one of the best passages, with its place, holds enough of the question's weight."""
+    shares = (
+        found.query.share(found.query.found_in(text, hit.heading, hit.path, hit.name))
+        for text, hit in zip(texts[:SHARPENED_BY], found.hits, strict=False)
+    )
+    return max(shares, default=0.0) >= LEAST_SHARE
+
+
+def _distinct(ranked: Sequence[Quote], limit: int) -> list[Quote]:
+    """The first `limit` quotes that do not overlap a better one."""
+    kept: list[Quote] = []
+    for quote in ranked:
+        if not any(q.digest == quote.digest and q.start < quote.end and quote.start < q.end for q in kept):
+            kept.append(quote)
+        if len(kept) == limit:
+            break
+    return kept
+
+
+def _quote(query: Query, hit: Hit, document: Document, base: float) -> Quote:
+    score_passage = _code if document.kind is Kind.CODE else _prose
+    (start, end), score = score_passage(query, hit, document.text, base)
+    return Quote(hit.path, hit.digest, start, end, score - _demotion(query, hit), hit.name, hit.kind)
+
+
+# Weights were fitted on half of the development questions and checked on the other; they lie on broad plateaus.
+W_BASE, W_COVER, W_PAIR, W_CONTEXT, W_ASKS, W_LENGTH = 0.6, 1.0, 0.3, 0.15, 0.3, 0.002
+W_INSIDE = 0.2
+
+
+def _prose(query: Query, hit: Hit, text: str, base: float) -> tuple[tuple[int, int], float]:
+    """The best run of sentences of a passage, with its score; grown to a full quote by its neighbours."""
+    parts = spans(query, text, hit.start, hit.end)
+    if not parts:
+        return (hit.start, hit.end), 0.0
+    best, first, last = _best_run(query, parts)
+    first, last = grown(parts, first, last, QUOTE_WORDS)
+    held = query.found_in(text[hit.start : hit.end], hit.heading, hit.path, hit.name)
+    return (parts[first].start, parts[last].end), W_BASE * base + best + W_CONTEXT * query.share(held)
+
+
+def _best_run(query: Query, parts: Sequence[Span]) -> tuple[float, int, int]:
+    """Score, first and last of the best run; of equal ones the first."""
+    scored = ((_run_score(query, parts[i : j + 1], size), -i, -j) for i, j, size in runs(parts, QUOTE_WORDS))
+    score, first, last = max(scored)
+    return score, -first, -last
+
+
+def _run_score(query: Query, run: Sequence[Span], size: float) -> float:
+    terms = frozenset[int]().union(*(span.terms for span in run))
+    pairs = frozenset[int]().union(*(span.pairs for span in run))
+    asking = sum(span.size for span in run if span.asks) / max(size, 1)
+    score = W_COVER * query.share(terms) + W_PAIR * query.pair_share(pairs)
+    return score - W_ASKS * asking - W_LENGTH * size
+
+
+def _code(query: Query, hit: Hit, text: str, base: float) -> tuple[tuple[int, int], float]:
+    """A function counts for its name and signature first, then for what its body holds."""
+    body = text[hit.start : hit.end]
+    start = _definition_line(text, hit)
+    in_name, whole = _name_shares(query, hit.name)
+    score = 0.83 * base + 0.33 * whole + 0.25 * in_name + 0.17 * in_name * whole
+    score += 0.25 * query.share(query.found_in(body)) + 0.08 * query.share(query.found_in(hit.heading))
+    score += 0.25 * (hit.kind in ("function", "part"))
+    if hit.kind == "function":
+        score += 0.5 * query.share(query.found_in(_signature(text, start, hit.end)))
+    return _block(query, text, start, hit.end), score - 0.1 * math.log(1 + len(body)) / 8
+
+
+def _definition_line(text: str, hit: Hit) -> int:
+    """Where the line that defines the passage's name begins, after decorators and comments."""
+    named = re.compile(rf"^(?![ \t]*(?:#|//|\*|@))[^\n]*\b{re.escape(hit.name)}\b", re.MULTILINE)
+    found = named.search(text, hit.start, hit.end) if hit.name and hit.kind != "part" else None
+    return found.start() if found else hit.start
+
+
+def _signature(text: str, start: int, end: int) -> str:
+    """To the end of the line on which the parameters end, so with what it returns."""
+    stop = text.find("\n", max(start, text.find(")", start, end)), end)
+    return text[start : min(stop if stop >= 0 else end, start + 600)]
+
+
+def _block(query: Query, text: str, start: int, end: int) -> tuple[int, int]:
+    """The head of a definition, or the lines that hold clearly more of a question about what is inside it."""
+    lines = spans(query, text, start, end, by_line=True)
+    if not lines:
+        return start, end
+    first, last = grown(lines, 0, 0, QUOTE_WORDS)
+    if not query.wants_code:
+        head = _run_score(query, lines[first : last + 1], 0.0)
+        score, i, j = _best_run(query, lines)
+        if score > head + W_INSIDE:
+            first, last = grown(lines, i, j, QUOTE_WORDS)
+    return lines[first].start, lines[last].end
+
+
+def _name_shares(query: Query, name: str) -> tuple[float, float]:
+    """How much of the question a name holds, and how much of the name the question holds."""
+    words = {stem(word) for word in tokens(name)}
+    shared = frozenset(i for i, (term, _) in enumerate(query.terms) if term in words)
+    return query.share(shared), len(shared) / max(1, len(words))
+
+
+_TESTS = re.compile(
+    r"(?:^|/)(?:tests?|testing|specs?|vendor|vendored|third_party|node_modules)/|(?:^|/)test_|_test\.|\.(?:test|spec)\."
+)
+
+
+def _demotion(query: Query, hit: Hit) -> float:
+    """Tests and vendored code repeat what the code says; a file the question names stands above all others."""
+    demoted = 0.25 if _TESTS.search(hit.path) and "test" not in query.question.lower() else 0.0
+    lowered = "/" + hit.path.lower()
+    if any(lowered.endswith("/" + place.lstrip("./")) for place in query.places):
+        demoted -= 0.6
+    if query.wants_code and hit.kind not in ("function", "part", "class"):
+        demoted += 0.4
+    return demoted

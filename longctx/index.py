@@ -1,0 +1,264 @@
+"""The full-text index of one corpus: which passages hold which words, in one SQLite file.
+
+It keeps no text (the shelf does), so it is small and can always be made again. What is removed is no longer
+found at once, but its words stay until they are a fifth of the index; then all is dropped and added anew.
+It ranks by words alone; `longctx.evidence` reads the text and decides.
+"""
+
+import re
+import sqlite3
+import time
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ingest import database
+from ingest.document import Document
+from longctx.passages import Passage, passages
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+STALE_SHARE_MOST = 0.2
+COMMIT_EVERY_S = 2.0
+# BM25 weights of the columns path, name, heading, body.
+WEIGHTS = (1.0, 3.0, 1.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A passage that holds words of a query; a larger `score` is better."""
+
+    digest: str
+    path: str
+    start: int
+    end: int
+    kind: str
+    name: str
+    heading: str
+    score: float
+
+
+def _create(db: "sqlite_utils.Database") -> None:
+    db.table("documents").create({"id": int, "digest": str, "kind": str}, pk="id", not_null={"digest", "kind"})
+    db.table("documents").create_index(["digest"], unique=True)
+    db.table("paths").create({"document": int, "path": str}, pk=("document", "path"))
+    columns = {
+        "id": int,
+        "document": int,
+        "first": int,
+        "last": int,
+        "kind": str,
+        "name": str,
+        "heading": str,
+    }
+    db.table("passages").create(columns, pk="id")
+    db.table("passages").create_index(["document"])
+    db.table("totals").create({"name": str, "value": int}, pk="name")
+    db.table("totals").insert_all([{"name": "last_passage", "value": 0}, {"name": "dead_passages", "value": 0}])
+    db.execute(_WORDS_TABLE)
+
+
+# Marks are part of words (categories Mn, Mc): without them every vowel sign of Hindi would end a word.
+_WORDS_TABLE = """
+CREATE VIRTUAL TABLE words USING fts5(
+    path, name, heading, body, content='',
+    tokenize="porter unicode61 remove_diacritics 2 categories 'L* N* Co Mn Mc'"
+)"""
+
+
+class Index:
+    """The open index. Opening costs nothing until the first call; close it, or use it with `with`."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._opened: sqlite3.Connection | None = None
+        self._begun = 0.0
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is None:
+            self._opened = database.connect(self._path, [_create], rebuildable=True)
+        return self._opened
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Commit and close; a later call opens it again."""
+        if self._opened is not None:
+            self.commit()
+            self._opened.close()
+            self._opened = None
+
+    def commit(self) -> None:
+        """Keep what was added so far, whatever happens next."""
+        if self._opened is not None and self._opened.in_transaction:
+            self._opened.execute("COMMIT")
+
+    def known(self) -> set[str]:
+        """The digests that are in the index. Empty after many removals: then all are to be added again."""
+        if self.stale_share() > STALE_SHARE_MOST:
+            self._clear()
+        return {digest for (digest,) in self._connection.execute("SELECT digest FROM documents")}
+
+    def add(self, digest: str, paths: Sequence[str], document: Document) -> None:
+        """Index `document` under all its paths; one that is known only gets its paths renewed."""
+        self._begin()
+        if self._id(digest) is None:
+            self._insert(digest, paths, document)
+        self.set_paths(digest, paths)
+        if time.monotonic() - self._begun > COMMIT_EVERY_S:
+            self.commit()
+
+    def set_paths(self, digest: str, paths: Iterable[str]) -> None:
+        """Renew under which paths a known document is found."""
+        self._begin()
+        number = self._id(digest)
+        self._connection.execute("DELETE FROM paths WHERE document = ?", (number,))
+        rows = ((number, _storable(path)) for path in paths)
+        self._connection.executemany("INSERT OR IGNORE INTO paths VALUES (?, ?)", rows)
+
+    def remove(self, digest: str) -> None:
+        """Find the document no more; unknown digests are no error."""
+        number = self._id(digest)
+        if number is None:
+            return
+        self._begin()
+        run = self._connection.execute
+        dead = run("DELETE FROM passages WHERE document = ?", (number,)).rowcount
+        run("UPDATE totals SET value = value + ? WHERE name = 'dead_passages'", (dead,))
+        run("DELETE FROM paths WHERE document = ?", (number,))
+        run("DELETE FROM documents WHERE id = ?", (number,))
+
+    def stale_share(self) -> float:
+        """The share of the indexed passages that were removed."""
+        return self._total("dead_passages") / max(1, self._total("last_passage"))
+
+    def size(self) -> int:
+        """How many passages can be found."""
+        return self._total("last_passage") - self._total("dead_passages")
+
+    def frequency(self, expression: str) -> int:
+        """How many passages match an FTS5 expression, removed ones included."""
+        rows = self._connection.execute("SELECT count(*) FROM words WHERE words MATCH ?", (expression,))
+        return int(rows.fetchone()[0])
+
+    def match(self, expression: str, limit: int) -> list[Match]:
+        """The best passages for an FTS5 expression by weighted BM25, best first."""
+        rows = self._connection.execute(_MATCH, (expression, *WEIGHTS, limit))
+        return [Match(*row) for row in rows]
+
+    def paths(self, digest: str) -> list[str]:
+        """The paths of a document, in order."""
+        rows = self._connection.execute("SELECT path FROM paths WHERE document = ? ORDER BY path", (self._id(digest),))
+        return [path for (path,) in rows]
+
+    def all_paths(self) -> Iterator[tuple[str, str]]:
+        """(path, digest) of every document."""
+        yield from self._connection.execute(
+            "SELECT path, digest FROM paths JOIN documents ON documents.id = document ORDER BY path"
+        )
+
+    def _begin(self) -> None:
+        if not self._connection.in_transaction:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._begun = time.monotonic()
+
+    def _id(self, digest: str) -> int | None:
+        row = self._connection.execute("SELECT id FROM documents WHERE digest = ?", (digest,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def _total(self, name: str) -> int:
+        return int(self._connection.execute("SELECT value FROM totals WHERE name = ?", (name,)).fetchone()[0])
+
+    def _insert(self, digest: str, paths: Sequence[str], document: Document) -> None:
+        run = self._connection.execute
+        number = run("INSERT INTO documents(digest, kind) VALUES (?, ?)", (digest, document.kind)).lastrowid
+        first = self._total("last_passage") + 1
+        found = list(passages(document))
+        self._connection.executemany(
+            "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?)",
+            ((i, number, p.start, p.end, p.kind, p.name, p.heading) for i, p in enumerate(found, first)),
+        )
+        self._connection.executemany(
+            "INSERT INTO words(rowid, path, name, heading, body) VALUES (?, ?, ?, ?, ?)",
+            _word_rows(first, " ".join(paths), document, found),
+        )
+        run("UPDATE totals SET value = ? WHERE name = 'last_passage'", (first + len(found) - 1,))
+
+    def _clear(self) -> None:
+        self._begin()
+        for table in ("documents", "paths", "passages", "words"):
+            self._connection.execute(f"DROP TABLE {table}" if table == "words" else f"DELETE FROM {table}")
+        self._connection.execute(_WORDS_TABLE)
+        self._connection.execute("UPDATE totals SET value = 0")
+        self.commit()
+
+
+_MATCH = """
+SELECT d.digest, (SELECT min(path) FROM paths WHERE document = d.id), p.first, p.last, p.kind, p.name,
+    p.heading, -rank
+FROM (SELECT rowid, bm25(words, ?2, ?3, ?4, ?5) AS rank FROM words WHERE words MATCH ?1) AS w
+JOIN passages AS p ON p.id = w.rowid JOIN documents AS d ON d.id = p.document
+ORDER BY rank, p.id LIMIT ?6"""
+
+
+def _word_rows(
+    first: int, paths: str, document: Document, found: Sequence[Passage]
+) -> Iterator[tuple[int, str, str, str, str]]:
+    words_of_path, title = searchable(paths), searchable(document.title)
+    for number, passage in enumerate(found, first):
+        body = searchable(document.text[passage.start : passage.end])
+        heading = f"{title} {searchable(passage.heading)}"
+        yield number, words_of_path, searchable(passage.name), heading, body
+
+
+def _storable(path: str) -> str:
+    """SQLite takes no lone surrogates; a path with undecodable bytes is kept by its escapes."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+_HUMP = re.compile(r"[a-z\d][A-Z]|[A-Z]{2}[a-z]")
+_CAMEL = re.compile(r"\b_*[A-Z]*+[a-z\d]*+[A-Z]\w*")
+_HUMPS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+# Scripts written without spaces: Thai, Lao, Myanmar, Khmer; kana, Han, Hangul is spaced.
+_RUNS = re.compile(
+    "[\u0e00-\u0eff]+|[\u1000-\u109f]+|[\u1780-\u17ff]+|[\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003134f]+"
+)
+# Arabic vowel signs and the lengthening stroke are seldom typed; đ has no decomposition.
+_FOLDED = {
+    **dict.fromkeys([*range(0x64B, 0x660), 0x670, 0x640, 0xAD, 0x200B, 0x200C, 0x200D]),
+    0x111: "d",
+    0x110: "D",
+}
+
+
+def searchable(text: str) -> str:
+    """`text` with what the tokenizer would miss: parts of camelCase, pairs in scripts without spaces."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode()).translate(_FOLDED)
+        text = _RUNS.sub(lambda run: f" {' '.join(pairs(run.group()))} ", text)
+    if _HUMP.search(text):
+        text = " ".join((text, *map(_humps, dict.fromkeys(_CAMEL.findall(text)))))
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _humps(name: str) -> str:
+    return " ".join(_HUMPS.findall(name)) if _HUMP.search(name) else ""
+
+
+def pairs(run: str) -> list[str]:
+    """Every two neighbouring characters; a single one stands for itself."""
+    return [run[i : i + 2] for i in range(len(run) - 1)] or [run]

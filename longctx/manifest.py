@@ -1,0 +1,85 @@
+"""The frozen order of a corpus. Edits append: what stands in the prompt stays where it is until a repack.
+
+An entry is one text in the prompt. It is `current` while some file has that text, else `superseded` (its file has
+other text now, further on) or `deleted`. So one edited file costs its own tokens at the end, and never the prefix.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Whether an entry's text is still what its file says."""
+
+    CURRENT = "current"
+    SUPERSEDED = "superseded"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One text in the prompt, at a fixed position; `path` is the name it was first sent under."""
+
+    position: int
+    path: str
+    digest: str
+    reader: str
+    tokens: int
+    state: State = State.CURRENT
+
+    @property
+    def document_id(self) -> str:
+        """The short name that a model cites: stable, because positions are."""
+        return f"d{self.position + 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """A text that the sources have now, under its first path; `heat` orders texts that are new together."""
+
+    path: str
+    digest: str
+    reader: str
+    tokens: int
+    heat: int = 0
+
+
+def update(entries: Sequence[Entry], present: Iterable[Present]) -> tuple[Entry, ...]:
+    """The manifest after the sources became `present`: old entries keep their place, new texts go to the end.
+
+    New texts are ordered coldest first (then by path), so that what will change soonest stands last. A text that
+    comes back (a change undone, a file renamed) is current again where it stands, at no cost.
+    """
+    now = {text.digest: text for text in present}
+    paths = {text.path for text in now.values()}
+    kept = tuple(replace(entry, state=_state(entry, now, paths)) for entry in entries)
+    known = {entry.digest for entry in entries}
+    new = sorted((t for t in now.values() if t.digest not in known), key=lambda t: (t.heat, t.path))
+    free = kept[-1].position + 1 if kept else 0
+    return kept + tuple(_entry(position, text) for position, text in enumerate(new, start=free))
+
+
+def repack(present: Iterable[Present]) -> tuple[Entry, ...]:
+    """A manifest from nothing: coldest first, nothing stale. Every window after the first change is paid anew."""
+    return update((), present)
+
+
+def stale_tokens(entries: Iterable[Entry]) -> int:
+    """Tokens of superseded and deleted texts that a repack would drop."""
+    return sum(entry.tokens for entry in entries if entry.state is not State.CURRENT)
+
+
+def total_tokens(entries: Iterable[Entry]) -> int:
+    """Tokens of all texts in the prompt, stale ones included."""
+    return sum(entry.tokens for entry in entries)
+
+
+def _state(entry: Entry, now: Mapping[str, Present], paths: set[str]) -> State:
+    if entry.digest in now:
+        return State.CURRENT
+    return State.SUPERSEDED if entry.path in paths else State.DELETED
+
+
+def _entry(position: int, text: Present) -> Entry:
+    return Entry(position, text.path, text.digest, text.reader, text.tokens)

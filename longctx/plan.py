@@ -1,0 +1,145 @@
+"""What one prompt over a corpus would be: windows, tokens by folder, what is stale; and the prompt itself.
+
+A plan is a pure function of the manifest and the texts; nothing is sent.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from longctx import vocabulary, wording
+from longctx.corpora import FileRecord
+from longctx.corpus import Corpus, cost, sent
+from longctx.manifest import Entry, State, stale_tokens
+from longctx.packing import WINDOW_TOKENS, Packer, Piece, Window
+from longctx.tokens import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPlan:
+    """The windows of a corpus and what they hold, in tokens. `fill` counts all windows but the last."""
+
+    windows: tuple[Window, ...]
+    preamble: str
+    stale: int
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the whole corpus part of the prompt: preamble, headers, texts."""
+        return sum(window.size for window in self.windows)
+
+    @property
+    def text_tokens(self) -> int:
+        """Tokens of the texts alone."""
+        return sum(p.size - p.wrapper_tokens for window in self.windows for p in window.pieces)
+
+    @property
+    def fill(self) -> float:
+        """The mean share of a closed window that is used."""
+        closed = self.windows[:-1] or self.windows
+        return sum(window.size for window in closed) / (WINDOW_TOKENS * max(1, len(closed)))
+
+    @property
+    def stale_share(self) -> float:
+        """The share of the texts' tokens that no file says any more."""
+        return self.stale / max(1, self.text_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A folder or file of the token tree."""
+
+    name: str
+    tokens: int
+    files: int
+    children: tuple["Branch", ...] = ()
+
+
+def build(corpus: Corpus) -> PromptPlan:
+    """The plan of a corpus that is up to date."""
+    return PromptPlan(tuple(pack(corpus)), wording.preamble(corpus.record.tag), stale_tokens(corpus.entries))
+
+
+def pack(corpus: Corpus) -> Iterator[Window]:
+    """The windows of a corpus, in order."""
+    tag = corpus.record.tag
+    lead = len(lead_ids(corpus.tokenizer, tag))
+    return Packer(tag, corpus.tokenizer, corpus.tokenised).pack(corpus.entries, lead)
+
+
+def lead_ids(tokenizer: Tokenizer, tag: str) -> list[int]:
+    """The ids before the first document: begin of text, the user's header, the preamble."""
+    header = [vocabulary.HEADER_START, *tokenizer.encode("user"), vocabulary.HEADER_END]
+    return [vocabulary.BEGIN_OF_TEXT, *header, *tokenizer.encode("\n\n" + wording.preamble(tag))]
+
+
+def window_ids(corpus: Corpus, window: Window) -> list[int]:
+    """The token ids of a window, as they are sent."""
+    encode, tag = corpus.tokenizer.encode, corpus.record.tag
+    ids = lead_ids(corpus.tokenizer, tag) if window.lead else []
+    for piece in window.pieces:
+        stored = corpus.tokens.get(piece.entry.digest, piece.entry.reader)
+        assert stored is not None, "a packed text has ids"
+        first, last = piece.part.tokens if piece.part else (0, len(stored))
+        ids += encode(piece.opening)
+        ids += stored[first:last]
+        ids += encode(wording.closing(tag))
+    return ids
+
+
+def window_text(corpus: Corpus, window: Window) -> str:
+    """The text of a window for people and for other programs; control tokens are left out."""
+    preamble = wording.preamble(corpus.record.tag) if window.lead else ""
+    return preamble + "".join(_piece_text(corpus, piece) for piece in window.pieces)
+
+
+def _piece_text(corpus: Corpus, piece: Piece) -> str:
+    text = corpus.document(piece.entry.digest, piece.entry.reader).text
+    first, last = piece.part.chars if piece.part else (0, len(text))
+    return f"{piece.opening}{text[first:last]}{wording.closing(corpus.record.tag)}"
+
+
+def ledger(corpus: Corpus) -> str:
+    """What a reader of the prompt must know of it by now: same texts, texts out of date, texts deleted."""
+    current = {
+        path: e.document_id for e in corpus.entries if e.state is State.CURRENT for path in corpus.paths_of(e.digest)
+    }
+    aliases, superseded, deleted = [], [], []
+    for entry in corpus.entries:
+        if entry.state is State.CURRENT:
+            names = corpus.paths_of(entry.digest)
+            aliases += [(entry.document_id, name) for name in names if name != entry.path]
+        elif entry.state is State.SUPERSEDED and entry.path in current:
+            superseded.append((entry.document_id, current[entry.path]))
+        else:
+            deleted.append(entry.document_id)
+    return wording.ledger(aliases, superseded, deleted)
+
+
+def tree(files: Mapping[str, FileRecord], name: str) -> Branch:
+    """The token tree of what is sent, heaviest first; a duplicate costs nothing."""
+    rows = [(PurePosixPath(path).parts, cost(record)) for path, record in files.items() if sent(record)]
+    return _branch(name, rows)
+
+
+def over_budget(entries: Sequence[Entry], excess: int) -> list[Entry]:
+    """The texts that would have to go to save `excess` tokens: stale ones first, then the last in order."""
+    return list(_until(excess, sorted(entries, key=lambda e: (e.state is State.CURRENT, -e.position))))
+
+
+def _until(excess: int, entries: Iterable[Entry]) -> Iterator[Entry]:
+    for entry in entries:
+        if excess <= 0:
+            return
+        excess -= entry.tokens
+        yield entry
+
+
+def _branch(name: str, rows: list[tuple[tuple[str, ...], int]]) -> Branch:
+    """A folder from its files' remaining path parts; a file is a folder without parts."""
+    below: dict[str, list[tuple[tuple[str, ...], int]]] = {}
+    for parts, tokens in rows:
+        if parts:
+            below.setdefault(parts[0], []).append((parts[1:], tokens))
+    children = sorted((_branch(n, r) for n, r in below.items()), key=lambda b: (-b.tokens, b.name))
+    return Branch(name, sum(tokens for _, tokens in rows), len(rows), tuple(children))

@@ -1,0 +1,148 @@
+"""Answers, plans and corpora as a person reads them on stdout. Document text can't paint the screen from here.
+
+Everything that comes from a document or a file name passes `safe_text` or `show`, and is put into rich as text,
+never as markup. Where stdout is no terminal the plain Markdown is written.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ingest.naming import safe_text, show
+from longctx.answer import Answer
+from longctx.citations import Citation
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+    from rich.tree import Tree
+
+    from longctx.estimate import Estimate
+    from longctx.plan import Branch
+
+MARKS = {"verified": "✓", "relocated": "≈", "unverified": "?"}
+BRANCHES_SHOWN = 12
+
+
+def plain_answer(answer: Answer) -> str:
+    """The answer as Markdown with footnotes, safe to show anywhere."""
+    body = safe_text(answer.answer_markdown)
+    notes = "\n".join(f"[^{c.n}]: {show(c.place)} ({c.status})" for c in answer.citations)
+    return f"{body}\n\n{notes}\n" if notes else f"{body}\n"
+
+
+def print_answer(answer: Answer, location: Callable[[str], str | None]) -> None:
+    """The answer on a terminal: quotes, then where each stands; `location` gives the file behind a path."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not answer.found:
+        console.print(Text(answer.answer_markdown))
+        return
+    console.print(Markdown(safe_text(answer.answer_markdown), hyperlinks=False))
+    console.print()
+    for citation in answer.citations:
+        console.print(_footnote(citation, location(citation.path)))
+
+
+def _footnote(citation: Citation, location: str | None) -> "Text":
+    from rich.text import Text
+
+    line = Text(f"[{citation.n}] ")
+    style = f"link {_link(location, citation)}" if location else ""
+    line.append(show(citation.place), style)
+    line.append(
+        f"  {MARKS[citation.status]} {citation.status}",
+        "green" if citation.status == "verified" else "yellow",
+    )
+    if citation.also:
+        line.append(f"  also {', '.join(map(show, citation.also[:3]))}", "dim")
+    return line
+
+
+def _link(location: str, citation: Citation) -> str:
+    fragment = f"#L{citation.lines[0]}" if citation.lines else f"#page={citation.page}" if citation.page else ""
+    return Path(location).as_uri() + fragment
+
+
+def token_tree(branch: "Branch", depth: int) -> "Tree":
+    """The folders and files of a plan with their tokens and share, the heaviest first."""
+    from rich.tree import Tree
+
+    root = Tree(_weighed(branch, branch.tokens), guide_style="dim")
+    _grow(root, branch, branch.tokens, depth)
+    return root
+
+
+def _grow(node: "Tree", branch: "Branch", total: int, depth: int) -> None:
+    from rich.text import Text
+
+    if depth == 0:
+        return
+    for child in branch.children[:BRANCHES_SHOWN]:
+        _grow(node.add(_weighed(child, total)), child, total, depth - 1)
+    rest = branch.children[BRANCHES_SHOWN:]
+    if rest:
+        tokens = sum(child.tokens for child in rest)
+        node.add(Text(f"{tokens:>11,}  {tokens / max(1, total):5.1%}  {len(rest)} more", "dim"))
+
+
+def _weighed(branch: "Branch", total: int) -> "Text":
+    from rich.text import Text
+
+    line = Text(f"{branch.tokens:>11,}  {branch.tokens / max(1, total):5.1%}  ")
+    line.append(show(branch.name), "bold" if branch.children else "")
+    if branch.children:
+        line.append(f"  {branch.files:,} files", "dim")
+    return line
+
+
+def estimates_table(tokens: int) -> "Table":
+    """What a prompt of `tokens` needs on each machine with each model."""
+    from rich.table import Table
+
+    from longctx.estimate import MACHINES, MODELS, estimate
+
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("model", "machine", "weights", "KV", "fits", "prefill", "per token"):
+        table.add_column(heading, no_wrap=True)
+    for model in MODELS.values():
+        for machine in MACHINES.values():
+            needs = estimate(model, machine, tokens)
+            name = f"{model.name}*" if model.planned else model.name
+            decode = needs.decode_seconds_per_token
+            table.add_row(
+                name,
+                machine.name,
+                f"{_bytes(needs.weight_bytes)} {needs.weights_in}",
+                f"{_bytes(needs.kv_bytes)} {needs.kv_in}",
+                _fits(needs),
+                _duration(needs.prefill_seconds),
+                "-" if decode is None else _duration(decode),
+            )
+    return table
+
+
+def _fits(needs: "Estimate") -> str:
+    if not needs.in_window:
+        return "over window"
+    return "yes" if needs.fits else "too large"
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    for unit, size in (("y", 31_557_600), ("days", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1000:.3g} ms"

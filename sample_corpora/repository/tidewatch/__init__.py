@@ -1,0 +1,3 @@
+"""Logs tide gauges, predicts the next tides and warns of storm surges."""
+
+__version__ = "2.3.1"

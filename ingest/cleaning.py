@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 REPEATED_ON = 3  # pages; two may be chance
+VOCABULARY_CHARS = 100_000
 ILLEGIBLE_SHARE = 0.25  # of a page's characters
 PLACE_PT = 3  # heads of one layout stand at one height; extraction moves them by a point at most
 
 # Tab and newline stay. Lone surrogates go too: they come from broken fonts and can't be written as UTF-8.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # no +: half the time of one
 _LINE_END_HYPHEN = re.compile("([-\u2010\u00ad]) ?\n")
+_LINE_ENDS = ("-\n", "- \n", "\u00ad", "\u2010")
 _FIRST_LETTERS = re.compile(r"[^\W\d_]+")
 _LAST_LETTERS = re.compile(r"[^\W\d_]+\Z")
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -74,7 +76,7 @@ class Cleaned:
 def clean_pages(pages: Sequence[RawPage]) -> list[Cleaned]:
     """Each page without control bytes, blanks at line ends, line-end hyphens and running heads."""
     heads = running_heads(pages)
-    words = vocabulary(page.text for page in pages)
+    words = vocabulary([page.text for page in pages])
     return [
         leave_out(page.text, [*noise(page.text), *line_end_hyphens(page.text, words), *ranges])
         for page, ranges in zip(pages, heads, strict=True)
@@ -117,10 +119,13 @@ def is_legible(raw: str, cleaned: Cleaned) -> bool:
     return lost < len(raw) * ILLEGIBLE_SHARE
 
 
-def vocabulary(texts: Iterable[str]) -> set[str]:
-    """The words of a document as far as splitting at white space finds them: enough to judge a hyphen by."""
+def vocabulary(texts: Sequence[str]) -> set[str]:
+    """The words of a document as far as splitting at white space finds them: enough to judge a hyphen by.
+
+    Of a long document it is those of every n-th page, as they hardly grow but cost as much as cleaning does.
+    """
     words: set[str] = set()
-    for text in texts:
+    for text in texts[:: 1 + sum(map(len, texts)) // VOCABULARY_CHARS]:
         # The halves of a broken word are no words of the document.
         words.update(text.replace("-\n", "\0").split())
     return words
@@ -134,6 +139,8 @@ def line_end_hyphens(text: str, words: set[str]) -> Iterator[tuple[int, int]]:
     document itself writes the word with it, or writes both halves as words but never the whole. Before a
     capital, a digit or a script without case everything stays.
     """
+    if not any(end in text for end in _LINE_ENDS):
+        return
     for match in _LINE_END_HYPHEN.finditer(text):
         hyphen, after = match.span()
         left = _LAST_LETTERS.search(text, max(0, hyphen - _LONGEST_WORD), hyphen)

@@ -16,7 +16,7 @@ from ingest.errors import GitFailed
 from ingest.naming import safe_text
 
 UNCOMMITTED = 2**40  # later than any commit
-HEAT_COMMITS = 1000
+HEAT_COMMITS = 400
 
 # A host or path that begins with a dash would be read as an option by what git starts.
 _REMOTE = re.compile(r"(?:(?:https?|ssh|git)://(?!-)|file:///|[\w.]+@(?![-/])[\w.-]+:(?!-))[^\s\x00-\x1f\x7f]+")

@@ -5,7 +5,7 @@ It refuses to look for tables by their rules (seconds a page), and knows no PDF 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from ingest.cleaning import MarginBlock
 
@@ -14,8 +14,9 @@ Block = tuple[float, float, float, float, str, int, int]
 # left, top, bottom of each line of a block that is not blank
 LineBoxes = Mapping[int, Sequence[tuple[float, float, float]]]
 
-LINE_PT = 8  # less height than this for each line: some stand side by side
-ROW_PT = 16  # less height than this: all stand side by side
+LINE_PT = 6.5  # less height than this for each line: some stand side by side
+ROW_PT = 16  # less height than this: all do
+FEWEST_CELLS = 6  # two rows of three or three of two
 MARGIN = 0.12  # of the page's height, at the top and at the foot
 SMALL_PRINT = 0.035  # of the page's height for each line; titles of slides are larger
 PROSE_CHARS = 80
@@ -29,15 +30,14 @@ def arrange(
 
     `line_boxes` costs a second extraction and is called only where lines seem to share a row.
     """
-    head, foot = MARGIN * height, (1 - MARGIN) * height
-    margins: list[MarginBlock] = []
-    length = 0
     texts, spans = _parts(in_reading_order(blocks), line_boxes)
-    for text, (top, bottom) in zip(texts, spans, strict=True):
-        end = length + len(text) + 2
-        if (bottom < head or top > foot) and _is_small(text, bottom - top, height):
-            margins.append(MarginBlock(length, end, top))
-        length = end
+    ends = list(accumulate([len(text) + 2 for text in texts]))
+    head, foot = MARGIN * height, (1 - MARGIN) * height
+    margins = [
+        MarginBlock(ends[index] - len(texts[index]) - 2, ends[index], top)
+        for index, (top, bottom) in enumerate(spans)
+        if (bottom < head or top > foot) and _is_small(texts[index], bottom - top, height)
+    ]
     return "\n\n".join([*texts, ""]), tuple(margins)
 
 
@@ -56,20 +56,22 @@ def _parts(blocks: Sequence[Block], line_boxes: Callable[[], LineBoxes]) -> tupl
         if kind or not text:
             continue
         lines = text.count("\n") + 1
-        if lines > 1 and bottom - top < ROW_PT:
+        size = bottom - top
+        if lines > 1 and size < ROW_PT:
             text = "\t".join([line.strip() for line in text.split("\n")])
             lines = 1
-        elif lines > 1 and bottom - top < LINE_PT * lines:
+        elif lines >= FEWEST_CELLS and size < LINE_PT * lines:
             boxes = line_boxes() if boxes is None else boxes
             text = join_cells(text, boxes.get(number, ()))
         if lines == 1 and texts and _is_beside(left, top, bottom, last_right, spans[-1]) and "\n" not in texts[-1]:
             texts[-1] += "\t" + text
+            _stack(texts, spans)
         else:
             texts.append(text)
             spans.append((top, bottom))
+            if size < LINE_PT * lines or lines == 1:
+                _stack(texts, spans)
         last_right = right
-        if "\t" in texts[-1]:
-            _stack(texts, spans)
     return texts, spans
 
 
@@ -81,7 +83,7 @@ def _is_beside(left: float, top: float, bottom: float, last_right: float, span: 
 
 def _stack(texts: list[str], spans: list[tuple[float, float]]) -> None:
     """Put the last row of a table under the rows before it, if they are close."""
-    if len(texts) < 2 or "\t" not in texts[-2]:
+    if len(texts) < 2 or "\t" not in texts[-1] or "\t" not in texts[-2]:
         return
     (first, last_bottom), (top, bottom) = spans[-2:]
     if -1 < top - last_bottom < bottom - top:

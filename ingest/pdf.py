@@ -5,7 +5,7 @@ write an attachment, to read what has no text layer (it says which pages), and t
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import PurePosixPath
@@ -224,17 +224,34 @@ def _page_ranges(raw: Sequence[RawPage], cleaned: Sequence[Cleaned]) -> tuple[Pa
 
 def _headings(pdf: Any, text: str, pages: Sequence[Page]) -> tuple[tuple[Heading, ...], list[str]]:
     """The outline, each title at its place on its page, and a note if it can't be read or is cut."""
+    notes = []
+    headings: list[Heading] = []
     try:
-        outline = pdf.get_toc()
+        for level, raw, number in _outline(pdf):
+            if len(headings) == MAX_HEADINGS:
+                notes.append(f"outline: first {MAX_HEADINGS:,} titles")
+                break
+            if 1 <= number <= len(pages) and (title := _plain(raw)):
+                headings.append(Heading(_find_title(text, pages[number - 1], title), level, title))
     except Exception as error:  # noqa: BLE001 - a broken outline must not cost the text
-        return (), [f"can't read the outline: {_remark(error)}"]
-    headings = [
-        Heading(_find_title(text, pages[number - 1], title), level, title)
-        for level, raw, number in outline[:MAX_HEADINGS]
-        if 1 <= number <= len(pages) and (title := _plain(raw))
-    ]
-    notes = [f"outline: first {MAX_HEADINGS:,} of {len(outline):,} titles"] if len(outline) > MAX_HEADINGS else []
+        notes.append(f"can't read the outline: {_remark(error)}")
     return tuple(sorted(headings, key=lambda heading: heading.start)), notes
+
+
+def _outline(pdf: Any) -> Iterator[tuple[int, str, int]]:
+    """Level, title and page number of each title in order.
+
+    It is walked here since `get_toc` loads all of it a second time and recurses as deep as the file says.
+    """
+    stack = [(1, pdf.outline)]
+    while stack:
+        level, item = stack.pop()
+        if item is None or not item.this.m_internal:
+            continue
+        if item.uri and not item.is_external:
+            index = item.page if item.page >= 0 else pdf.resolve_link(item.uri)[0]
+            yield level, item.title or "", index + 1
+        stack += [(level, item.next), (level + 1, item.down)]
 
 
 def _find_title(text: str, page: Page, title: str) -> int:

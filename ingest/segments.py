@@ -114,10 +114,11 @@ def _title(heading: str) -> str:
 
 
 def _line_starts(text: str, start: int, end: int) -> Iterator[int]:
-    place = text.find("\n", start, end - 1)
+    last = max(start, end - 1)
+    place = text.find("\n", start, last)
     while place >= 0:
         yield place + 1
-        place = text.find("\n", place + 1, end - 1)
+        place = text.find("\n", place + 1, last)
 
 
 _PARAGRAPH = re.compile(r"\n[ \t\r]*\n(?=[^\n])")

@@ -6,13 +6,14 @@
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from ingest import git
+from ingest.database import DatabaseTrouble
 from ingest.document import Document
 from ingest.errors import IngestError
 from ingest.naming import show
@@ -23,7 +24,7 @@ from ingest.rules import Selection
 from ingest.shelf import Shelf
 from ingest.source import Source, discover
 from longctx.corpora import CorporaStore, CorpusRecord, FileRecord
-from longctx.errors import CorpusError
+from longctx.errors import CorpusError, StoreError
 from longctx.events import Event, FileDone, Indexed, Refreshed
 from longctx.index import Index
 from longctx.manifest import Entry, Present, State, repack, update
@@ -32,6 +33,7 @@ from longctx.token_store import TokenStore
 from longctx.tokenised import TokenisedDocument
 from longctx.tokens import Tokenizer
 
+Store = TypeVar("Store", Shelf, TokenStore)
 COMMIT_EVERY_S = 1.0
 # Two writes within one clock tick leave equal signatures; a file this young is looked at again (as git does).
 RACY_NS = 50_000_000
@@ -109,7 +111,7 @@ class Corpus:
     def shelf(self) -> Shelf:
         """Stored texts."""
         if self._shelf is None:
-            self._shelf = Shelf(self.paths.cache / "shelf.db")
+            self._shelf = _opened(lambda: Shelf(self.paths.cache / "shelf.db"))
             self._open.callback(self._shelf.close)
         return self._shelf
 
@@ -117,7 +119,8 @@ class Corpus:
     def tokens(self) -> TokenStore:
         """Stored token ids."""
         if self._tokens is None:
-            self._tokens = TokenStore(self.paths.cache / "tokens.db", self.tokenizer.fingerprint)
+            place = self.paths.cache / "tokens.db"
+            self._tokens = _opened(lambda: TokenStore(place, self.tokenizer.fingerprint))
             self._open.callback(self._tokens.close)
         return self._tokens
 
@@ -211,6 +214,14 @@ class Corpus:
             self.index.add(entry.digest, self.paths_of(entry.digest), document)
             yield Indexed(entry.path, done, len(missing))
         self.index.commit()
+
+
+def _opened(open_store: Callable[[], Store]) -> Store:
+    """A store of what can be made again; raises StoreError where it can't be opened."""
+    try:
+        return open_store()
+    except DatabaseTrouble as trouble:
+        raise StoreError(str(trouble), "update longctx, or remove that file: it is made again") from trouble
 
 
 class _Refresh:

@@ -122,19 +122,28 @@ def _quote(query: Query, hit: Hit, document: Document, base: float) -> Quote:
 
 
 # Weights were fitted on half of the development questions and checked on the other; they lie on broad plateaus.
-W_BASE, W_COVER, W_PAIR, W_CONTEXT, W_ASKS, W_LENGTH = 0.6, 1.0, 0.3, 0.15, 0.3, 0.002
+W_BASE, W_COVER, W_PAIR, W_CONTEXT, W_ASKED, W_LENGTH = 0.6, 1.0, 0.3, 0.4, 0.5, 0.002
 W_INSIDE = 0.2
+AROUND = 500
+MARGIN = 300
 
 
 def _prose(query: Query, hit: Hit, text: str, base: float) -> tuple[tuple[int, int], float]:
     """The best run of sentences of a passage, with its score; grown to a full quote by its neighbours."""
-    parts = spans(query, text, hit.start, hit.end)
+    lo = max(0, hit.start - MARGIN)
+    hi = min(len(text), hit.end + MARGIN)
+    parts = spans(query, text, lo, hi)
+    if lo > 0 and MARGIN:
+        parts = parts[1:]
+    if hi < len(text) and MARGIN:
+        parts = parts[:-1]
     if not parts:
         return (hit.start, hit.end), 0.0
     best, first, last = _best_run(query, parts)
     first, last = grown(parts, first, last, QUOTE_WORDS)
-    held = query.found_in(text[hit.start : hit.end], hit.heading, hit.path, hit.name)
-    return (parts[first].start, parts[last].end), W_BASE * base + best + W_CONTEXT * query.share(held)
+    around = text[max(0, hit.start - AROUND) : hit.end + AROUND]
+    context = query.density(f"{hit.heading} {hit.path} {hit.name} {around}")
+    return (parts[first].start, parts[last].end), W_BASE * base + best + W_CONTEXT * context
 
 
 def _best_run(query: Query, parts: Sequence[Span]) -> tuple[float, int, int]:
@@ -145,11 +154,12 @@ def _best_run(query: Query, parts: Sequence[Span]) -> tuple[float, int, int]:
 
 
 def _run_score(query: Query, run: Sequence[Span], size: float) -> float:
-    terms = frozenset[int]().union(*(span.terms for span in run))
-    pairs = frozenset[int]().union(*(span.pairs for span in run))
-    asking = sum(span.size for span in run if span.asks) / max(size, 1)
-    score = W_COVER * query.share(terms) + W_PAIR * query.pair_share(pairs)
-    return score - W_ASKS * asking - W_LENGTH * size
+    """What a run tells counts; what it only asks itself counts half."""
+    told = frozenset[int]().union(*(span.terms for span in run if not span.asks))
+    asked = frozenset[int]().union(*(span.terms for span in run if span.asks)) - told
+    pairs = frozenset[int]().union(*(span.pairs for span in run if not span.asks))
+    score = W_COVER * (query.share(told) + W_ASKED * query.share(asked)) + W_PAIR * query.pair_share(pairs)
+    return score - W_LENGTH * size
 
 
 def _code(query: Query, hit: Hit, text: str, base: float) -> tuple[tuple[int, int], float]:

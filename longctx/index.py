@@ -46,7 +46,7 @@ class Match:
 def _create(db: "sqlite_utils.Database") -> None:
     db.table("documents").create({"id": int, "digest": str, "kind": str}, pk="id", not_null={"digest", "kind"})
     db.table("documents").create_index(["digest"], unique=True)
-    db.table("paths").create({"document": int, "path": str}, pk=("document", "path"))
+    db.table("paths").create({"document": int, "path": bytes}, pk=("document", "path"))
     columns = {
         "id": int,
         "document": int,
@@ -125,7 +125,7 @@ class Index:
         self._begin()
         number = self._id(digest)
         self._connection.execute("DELETE FROM paths WHERE document = ?", (number,))
-        rows = ((number, _storable(path)) for path in paths)
+        rows = ((number, _bytes(path)) for path in paths)
         self._connection.executemany("INSERT OR IGNORE INTO paths VALUES (?, ?)", rows)
 
     def remove(self, digest: str) -> None:
@@ -156,18 +156,19 @@ class Index:
     def match(self, expression: str, limit: int) -> list[Match]:
         """The best passages for an FTS5 expression by weighted BM25, best first."""
         rows = self._connection.execute(_MATCH, (expression, *WEIGHTS, limit))
-        return [Match(*row) for row in rows]
+        return [Match(digest, _path(path), *rest) for digest, path, *rest in rows]
 
     def paths(self, digest: str) -> list[str]:
         """The paths of a document, in order."""
         rows = self._connection.execute("SELECT path FROM paths WHERE document = ? ORDER BY path", (self._id(digest),))
-        return [path for (path,) in rows]
+        return [_path(path) for (path,) in rows]
 
     def all_paths(self) -> Iterator[tuple[str, str]]:
         """(path, digest) of every document."""
-        yield from self._connection.execute(
+        rows = self._connection.execute(
             "SELECT path, digest FROM paths JOIN documents ON documents.id = document ORDER BY path"
         )
+        yield from ((_path(path), digest) for path, digest in rows)
 
     def _begin(self) -> None:
         if not self._connection.in_transaction:
@@ -188,7 +189,10 @@ class Index:
         found = list(passages(document))
         self._connection.executemany(
             "INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?)",
-            ((i, number, p.start, p.end, p.kind, p.name, p.heading) for i, p in enumerate(found, first)),
+            (
+                (i, number, p.start, p.end, p.kind, _clean(p.name), _clean(p.heading))
+                for i, p in enumerate(found, first)
+            ),
         )
         self._connection.executemany(
             "INSERT INTO words(rowid, path, name, heading, body) VALUES (?, ?, ?, ?, ?)",
@@ -223,9 +227,17 @@ def _word_rows(
         yield number, words_of_path, searchable(passage.name), heading, body
 
 
-def _storable(path: str) -> str:
-    """SQLite takes no lone surrogates; a path with undecodable bytes is kept by its escapes."""
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+def _bytes(path: str) -> bytes:
+    """SQLite's text takes no lone surrogates, which stand for undecodable bytes in a path."""
+    return path.encode("utf-8", "surrogatepass")
+
+
+def _path(stored: bytes) -> str:
+    return stored.decode("utf-8", "surrogatepass")
+
+
+def _clean(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 _HUMP = re.compile(r"[a-z\d][A-Z]|[A-Z]{2}[a-z]")
@@ -247,7 +259,7 @@ _FOLDED = {
 def searchable(text: str) -> str:
     """`text` with what the tokenizer would miss: parts of camelCase, pairs in scripts without spaces."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text.encode("utf-8", "replace").decode()).translate(_FOLDED)
+        text = unicodedata.normalize("NFKC", _clean(text)).translate(_FOLDED)
         text = _RUNS.sub(lambda run: f" {' '.join(pairs(run.group()))} ", text)
     if _HUMP.search(text):
         text = " ".join((text, *map(_humps, dict.fromkeys(_CAMEL.findall(text)))))

@@ -12,7 +12,7 @@ from ingest.document import Document, Kind, PageKind
 from ingest.segments import Definition, definitions, sections
 
 # In characters. Long enough to hold a paragraph's subject, short enough for the best sentence to stand out.
-PROSE_LEAST, PROSE_MOST, CODE_MOST, ROWS_MOST = 350, 800, 1800, 700
+PROSE_LEAST, PROSE_MOST, CODE_MOST, ROWS_MOST = 200, 500, 1800, 700
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import itertools
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -55,6 +56,12 @@ class Query:
     def share(self, found: Iterable[int]) -> float:
         """How much of the question's weight these terms have, from 0 to 1."""
         return sum(self.terms[i][1] for i in found) / max(self.weight, 1e-9)
+
+    def density(self, text: str) -> float:
+        """As `share`, but a term counts more the oftener it stands in the text, up to twice."""
+        counts = Counter(map(self.term_of, tokens(text)))
+        weighed = (weight * 2 * counts[i] / (counts[i] + 1) for i, (_, weight) in enumerate(self.terms))
+        return sum(weighed) / max(self.weight, 1e-9)
 
     def pair_share(self, pairs: Iterable[int]) -> float:
         """The same for pairs of neighbouring terms, each named by its first."""

@@ -43,8 +43,8 @@ class Vocabulary:
     @cached_property
     def encoded_ranks(self) -> dict[bytes, bytes]:
         """Base64 of a token's bytes to its id in ASCII, as the file has them: the cheapest form to load."""
-        fields = self.path.read_bytes().split()
-        return dict(zip(fields[0::2], fields[1::2], strict=True))
+        fields = iter(self.path.read_bytes().split())
+        return dict(zip(fields, fields, strict=True))
 
     def ranks(self) -> dict[bytes, int]:
         """Token bytes to id."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from longctx.errors import CorpusError, UsageError
+from longctx.errors import CorpusError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus, Request
@@ -124,6 +124,7 @@ class Chosen:
         from longctx.narration import Narrator
 
         with (
+            _stores_mapped(),
             Narrator(quiet=self.quiet) as narrator,
             Corpus(self.request(inputs), paths.locate(os.environ)) as corpus,
         ):
@@ -135,6 +136,18 @@ class Chosen:
             if self.strict:
                 _check_strict(corpus)
             yield corpus, narrator
+
+
+@contextmanager
+def _stores_mapped() -> Iterator[None]:
+    """Turn what SQLite says of our stores into words for a user."""
+    import sqlite3
+
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        hint = "another longctx may be writing: try again" if "locked" in str(error) else "is the disk full?"
+        raise StoreError(f"a store can't be written: {error}", f"{hint} (longctx paths shows where it is)") from error
 
 
 def settings(flags: Mapping[str, object]) -> "Settings":

@@ -36,9 +36,9 @@ def test_a_number_and_its_title_in_one_flat_block_are_one_line() -> None:
 
 
 def test_rows_in_one_block_are_told_by_their_boxes() -> None:
-    table = block(50, 100, "Name\nPrice\nTea\n2.50", number=7, height=22)
-    boxes = {7: [(50.0, 100.0, 110.0), (200.0, 100.0, 110.0), (50.0, 112.0, 122.0), (200.0, 112.0, 122.0)]}
-    assert text_of([table], boxes) == "Name\tPrice\nTea\t2.50\n\n"
+    table = block(50, 100, "Name\nPrice\nYear\nTea\n2.50\n2013", number=7, height=22)
+    boxes = {7: [(left, top, top + 10) for top in (100.0, 112.0) for left in (50.0, 150.0, 200.0)]}
+    assert text_of([table], boxes) == "Name\tPrice\tYear\nTea\t2.50\t2013\n\n"
 
 
 def test_the_next_column_is_no_cell() -> None:

@@ -116,12 +116,12 @@ def test_heads_and_feet_are_left_out() -> None:
 
 def test_cells_of_a_row_are_on_one_line() -> None:
     def draw(page: Any) -> None:
-        for row, cells in enumerate([("Name", "Price"), ("Green tea", "2.50"), ("Black tea", "2.20")]):
+        for row, cells in enumerate([("Name", "Price", "Year"), ("Green tea", "2.50", "2013")]):
             for column, cell in enumerate(cells):
-                page.insert_text((72 + 200 * column, 144 + 14 * row), cell)
+                page.insert_text((72 + 150 * column, 144 + 12 * row), cell, fontsize=9)
 
     [text] = texts(pdf.read(make(draw), "x.pdf"))
-    assert text.split("\n") == ["Name\tPrice", "Green tea\t2.50", "Black tea\t2.20"]
+    assert text.split("\n") == ["Name\tPrice\tYear", "Green tea\t2.50\t2013"]
 
 
 def test_a_turned_page_reads_like_an_upright_one() -> None:

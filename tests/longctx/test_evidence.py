@@ -1,0 +1,167 @@
+"""Quotes are verbatim, bear on the question, and say so when the corpus has nothing."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ingest.document import Document, Kind
+from longctx.evidence import QUOTE_WORDS, Evidence, quotes, search
+from longctx.index import Index
+from longctx.query import stem, subject_words, tokens
+from longctx.spans import spans
+
+Ask = Callable[[Mapping[str, str], str], tuple[Evidence, Mapping[str, str]]]
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Iterator[Ask]:
+    """Ask over files given as path and text; quotes come back with the texts, by path."""
+
+    def run(files: Mapping[str, str], question: str) -> tuple[Evidence, Mapping[str, str]]:
+        documents = {
+            path: Document(text=text, kind=Kind.CODE if path.endswith(".py") else Kind.MARKDOWN)
+            for path, text in files.items()
+        }
+        with Index(tmp_path / "words.db") as index:
+            for path, document in documents.items():
+                index.add(path, [path], document)
+            return quotes(search(index, question), documents.__getitem__), files
+
+    yield run
+
+
+FILLER = "\n\n".join(
+    f"Paragraph {i} speaks of weather, rivers and {i} kinds of stone in some detail." for i in range(40)
+)
+
+
+def _best(result: tuple[Evidence, Mapping[str, str]]) -> str:
+    said, files = result
+    quote = said.quotes[0]
+    return files[quote.path][quote.start : quote.end]
+
+
+def test_the_sentence_that_answers(ask: Ask) -> None:
+    text = FILLER + "\n\nThe bridge was built in 1931 by Anna Holm. It is closed on Mondays.\n\n" + FILLER
+    result = ask({"guide.md": text}, "Who built the bridge?")
+    assert "built in 1931 by Anna Holm" in _best(result) and result[0].found
+
+
+def test_the_function_asked_for_begins_at_its_definition(ask: Ask) -> None:
+    store = (
+        "def close_all(pool):\n    for item in pool:\n        item.close()\n\n\n"
+        "@cached\ndef merge_cookies(jar, extra):\n    return jar | extra\n"
+    )
+    result = ask({"store.py": store, "guide.md": FILLER}, "Which function does this: merge cookies of the client")
+    assert _best(result).startswith("def merge_cookies(jar, extra):")
+    assert result[0].quotes[0].name == "merge_cookies"
+
+
+def test_tests_stand_behind_the_code_they_test(ask: Ask) -> None:
+    body = "def parse_header(line):\n    return line.split(':')\n"
+    result = ask({"lib/parse.py": body, "lib/tests/test_parse.py": body + "\n"}, "What does parse_header do?")
+    assert result[0].quotes[0].path == "lib/parse.py"
+
+
+def test_a_file_that_is_named_comes_first(ask: Ask) -> None:
+    files = {f"{name}.py": f"def main():\n    run_{name}_server()\n" for name in ("alpha", "beta", "gamma")}
+    result = ask(files, "What does the main function in beta.py run?")
+    assert result[0].quotes[0].path == "beta.py"
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "answer"),
+    [
+        ("กรุงเทพเป็นเมืองหลวงของประเทศไทย\n\nเชียงใหม่อยู่ทางภาคเหนือ\n", "เมืองหลวงของประเทศไทยคืออะไร", "กรุงเทพ"),
+        ("东京是日本的首都。\n\n巴黎是法国的首都。\n", "日本的首都是什么", "东京"),
+        ("दिल्ली भारत की राजधानी है।\n\nमुंबई एक बड़ा शहर है।\n", "भारत की राजधानी क्या है?", "दिल्ली"),
+        ("عاصمة فرنسا هي باريس.\n\nالنيل نهر طويل.\n", "ما هي عاصمة فرنسا؟", "باريس"),
+        ("Thủ đô của Việt Nam là Hà Nội.\n\nSông Hồng rất dài.\n", "thu do cua Viet Nam la gi?", "Hà Nội"),
+        ("Die Brücke wurde 1931 gebaut.\n\nDer Fluss ist lang.\n", "Wann wurde die Brücke gebaut?", "1931"),
+    ],
+)
+def test_many_languages(ask: Ask, text: str, question: str, answer: str) -> None:
+    said, files = ask({"a.md": text}, question)
+    assert said.found
+    assert answer in files["a.md"][said.quotes[0].start : said.quotes[0].end]
+
+
+def test_what_the_corpus_lacks_is_not_found(ask: Ask) -> None:
+    said, _ = ask({"guide.md": FILLER}, "Which enzyme phosphorylates the insulin receptor substrate?")
+    assert not said.found
+    nothing, _ = ask({"guide.md": FILLER}, "Zyzzyva quux?")
+    assert not nothing.found and nothing.quotes == ()
+
+
+def test_a_question_in_the_text_is_no_answer(ask: Ask) -> None:
+    text = (
+        "How long is the warranty period of the pump?\n\n"
+        + FILLER
+        + "\n\nThe warranty period of the pump is two years.\n"
+    )
+    assert "two years" in _best(ask({"faq.md": text}, "How long is the warranty period of the pump?"))
+
+
+PIECES = st.sampled_from(
+    [
+        "river stone. ",
+        "Rivers run deep! ",
+        "\n\n",
+        "\n",
+        "def river(x):\n",
+        "    return x\n",
+        "a|river|1\n",
+        "川は長い。",
+        "x" * 300,
+        "\ud800 ",
+    ]
+)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.lists(PIECES, min_size=1, max_size=60).map("".join), st.sampled_from(list(Kind)), st.text(max_size=40))
+def test_quotes_are_ranges_of_the_text_without_overlap(
+    tmp_path_factory: pytest.TempPathFactory, text: str, kind: Kind, more: str
+) -> None:
+    document = Document(text=text, kind=kind)
+    with Index(tmp_path_factory.mktemp("i") / "words.db") as index:
+        index.add("d", ["a"], document)
+        found = search(index, "Where is the river? " + more)
+        said = quotes(found, {"d": document}.__getitem__)
+        assert said == quotes(found, {"d": document}.__getitem__)
+    ranges = sorted((quote.start, quote.end) for quote in said.quotes)
+    assert all(0 <= start < end <= len(text) and text[start:end].strip() for start, end in ranges)
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(ranges))
+    assert all(len(text[start:end].split()) <= QUOTE_WORDS for start, end in ranges)
+
+
+@given(st.text(max_size=60))
+def test_any_question_can_be_searched(tmp_path_factory: pytest.TempPathFactory, question: str) -> None:
+    with Index(tmp_path_factory.mktemp("i") / "words.db") as index:
+        index.add("d", ["a"], Document(text="plain words", kind=Kind.PROSE))
+        search(index, question)
+
+
+def test_subject_words_leave_out_the_language_s_own_stop_words() -> None:
+    assert subject_words("What makes a process die?") == ["makes", "process", "die"]
+    assert subject_words("Wann wurde die Brücke gebaut?") == ["brucke", "gebaut"]
+    assert subject_words("What is it?") == ["what", "is", "it"]
+
+
+def test_stems_and_tokens() -> None:
+    assert stem("criticisms") == stem("criticism") and stem("wrote") == stem("written")
+    assert tokens("readBlock_size v2") == ["readblock", "size", "v2", "read", "block", "size"]
+    assert tokens("Straße, café") == ["straße", "cafe"]
+
+
+def test_spans_split_rows_items_and_very_long_sentences(tmp_path: Path) -> None:
+    text = "One. Two has\n| a | b |\n| c | d |\n- item\n" + "word " * 130
+    with Index(tmp_path / "words.db") as index:
+        query = search(index, "river").query
+    found = [text[span.start : span.end] for span in spans(query, text, 0, len(text))]
+    assert found[:5] == ["One.", "Two has", "| a | b |", "| c | d |", "- item"]
+    assert [len(part.split()) for part in found[5:]] == [50, 50, 30]

@@ -200,9 +200,9 @@ def _keys(page: RawPage, block: MarginBlock) -> set[_Key]:
     text = " ".join(page.text[block.start : block.end].split())
     keys = {(place, text, 0)}
     if text == page.label:
-        keys.add((place, " ", 0))
-    numbers = list(_NUMBER.finditer(text))
-    for number in numbers[:1] + numbers[1:][-1:]:
-        rest = f"{text[: number.start()]} {text[number.end() :]}"
-        keys.add((place, rest, int(number[0]) - page.number))
+        keys.add((place, "", 0))
+    numbers = _NUMBER.findall(text)
+    if numbers:
+        for number, rest in ((numbers[0], text.split(numbers[0], 1)), (numbers[-1], text.rsplit(numbers[-1], 1))):
+            keys.add((place, " ".join(rest), int(number) - page.number))
     return keys

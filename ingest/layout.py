@@ -17,6 +17,7 @@ LineBoxes = Mapping[int, Sequence[tuple[float, float, float]]]
 LINE_PT = 6.5  # less height than this for each line: some stand side by side
 ROW_PT = 16  # less height than this: all do
 FEWEST_CELLS = 6  # two rows of three or three of two
+CELL_CHARS = 20  # the mean of a table, at most
 MARGIN = 0.12  # of the page's height, at the top and at the foot
 SMALL_PRINT = 0.035  # of the page's height for each line; titles of slides are larger
 PROSE_CHARS = 80
@@ -60,7 +61,7 @@ def _parts(blocks: Sequence[Block], line_boxes: Callable[[], LineBoxes]) -> tupl
         if lines > 1 and size < ROW_PT:
             text = "\t".join([line.strip() for line in text.split("\n")])
             lines = 1
-        elif lines >= FEWEST_CELLS and size < LINE_PT * lines:
+        elif size < LINE_PT * lines and _may_be_table(text, lines):
             boxes = line_boxes() if boxes is None else boxes
             text = join_cells(text, boxes.get(number, ()))
         if lines == 1 and texts and _is_beside(left, top, bottom, last_right, spans[-1]) and "\n" not in texts[-1]:
@@ -73,6 +74,11 @@ def _parts(blocks: Sequence[Block], line_boxes: Callable[[], LineBoxes]) -> tupl
                 _stack(texts, spans)
         last_right = right
     return texts, spans
+
+
+def _may_be_table(text: str, lines: int) -> bool:
+    """Short lines, and no leaders: a table of contents costs as much and is none the better for it."""
+    return lines >= FEWEST_CELLS and len(text) <= CELL_CHARS * lines and ". ." not in text
 
 
 def _is_beside(left: float, top: float, bottom: float, last_right: float, span: tuple[float, float]) -> bool:

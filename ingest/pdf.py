@@ -248,9 +248,10 @@ def _outline(pdf: Any) -> Iterator[tuple[int, str, int]]:
         level, item = stack.pop()
         if item is None or not item.this.m_internal:
             continue
-        if item.uri and not item.is_external:
-            index = item.page if item.page >= 0 else pdf.resolve_link(item.uri)[0]
-            yield level, item.title or "", index + 1
+        index = item.page
+        if index < 0 and (item.uri or "").startswith("#"):
+            index = pdf.resolve_link(item.uri)[0]
+        yield level, item.title or "", index + 1
         stack += [(level, item.next), (level + 1, item.down)]
 
 

@@ -5,15 +5,16 @@ line, Python, later the terminal UI and reports) asks through this module.
 """
 
 import time
-from collections.abc import Sequence
+from textwrap import dedent
 
 from ingest.document import Document, Kind
+from ingest.naming import show
 from longctx import evidence
 from longctx.answer import Answer, summarise
 from longctx.citations import Citation, CitationStatus, Claimed, check
 from longctx.corpus import Corpus
 
-QUOTES_SHOWN = 5
+QUOTES_SHOWN = 3
 NOT_FOUND = "Not found in this corpus."
 NOTICE = (
     "These are quotations found by search: no model wrote this answer."
@@ -68,17 +69,20 @@ def _citation(n: int, quote: evidence.Quote, corpus: Corpus, documents: _Documen
 
 def _quoted(citation: Citation, quote: evidence.Quote, document: Document) -> str:
     """A quote as Markdown, with its footnote mark: code in a fence, prose as a block quote."""
-    text = citation.quote
     if document.kind is Kind.CODE:
-        head = (
-            f"`{quote.name}` in `{citation.path}` [^{citation.n}]"
-            if quote.name
-            else f"`{citation.path}` [^{citation.n}]"
-        )
+        name = f"`{quote.name}` in " if quote.name else ""
+        text = _outdented(document.text, quote)
         fence = "`" * max(3, _longest_run(text, "`") + 1)
-        return f"{head}\n\n{fence}\n{text.strip(chr(10))}\n{fence}"
-    lines = [line.strip() for line in text.strip().splitlines()]
+        return f"{name}`{show(citation.path)}` [^{citation.n}]\n\n{fence}\n{text}\n{fence}"
+    lines = [line.strip() for line in citation.quote.strip().splitlines()]
     return "\n".join(f"> {line}" for line in [*lines[:-1], f"{lines[-1]} [^{citation.n}]"])
+
+
+def _outdented(text: str, quote: evidence.Quote) -> str:
+    """The quote from the start of its first line, without the indentation that all its lines share."""
+    first = text.rfind("\n", 0, quote.start) + 1
+    before = text[first : quote.start]
+    return dedent((before if not before.strip() else "") + text[quote.start : quote.end]).strip("\r\n")
 
 
 def _longest_run(text: str, character: str) -> int:
@@ -87,8 +91,3 @@ def _longest_run(text: str, character: str) -> int:
         run = run + 1 if each == character else 0
         longest = max(longest, run)
     return longest
-
-
-def footnotes(citations: Sequence[Citation]) -> str:
-    """The citations as Markdown footnotes."""
-    return "\n".join(f"[^{c.n}]: {c.place} ({c.status})" for c in citations)

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -15,9 +14,11 @@ from longctx.events import Event, FileDone, Indexed
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from longctx.answer import CorpusSummary
+
 QUIET_FOR_S = 0.5
 HEARTBEAT_S = 5.0
-NAMES_SHOWN = 5
+NAMES_SHOWN = 3
 
 
 class Narrator(AbstractContextManager["Narrator"]):
@@ -63,14 +64,15 @@ class Narrator(AbstractContextManager["Narrator"]):
             self.stop()
             print(line, file=sys.stderr)  # noqa: T201 - this module is the one that speaks on stderr
 
-    def left_out(self, skipped: Iterable[tuple[str, str, str]]) -> None:
-        """Name what was left out, grouped by reason; the full list is in --json and `longctx plan`."""
-        groups: dict[str, list[str]] = defaultdict(list)
-        for path, reason, detail in skipped:
-            groups[reason].append(f"{show(path)} ({show(detail)})" if detail else show(path))
-        for reason, names in sorted(groups.items()):
-            more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-            self.say(f"left out, {reason}: {', '.join(names[:NAMES_SHOWN])}{more}")
+    def left_out(self, summary: "CorpusSummary") -> None:
+        """Name what was not read or only in part, grouped by reason; --json and `corpora show` name every file."""
+        for manner, rows in (("left out", summary.skipped), ("used in part", summary.partly)):
+            groups: dict[str, list[str]] = defaultdict(list)
+            for path, reason, detail in rows:
+                groups[reason].append(f"{show(path)} ({show(detail)})" if detail else show(path))
+            for reason, names in sorted(groups.items()):
+                more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+                self.say(f"{manner}, {reason}: {', '.join(names[:NAMES_SHOWN])}{more}")
 
     def _state(self, event: Event) -> str:
         if isinstance(event, Indexed):

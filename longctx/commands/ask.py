@@ -44,7 +44,7 @@ def ask(
             show_default=False,
         ),
     ] = None,
-    quotes: Annotated[int, typer.Option(min=1, max=50, help="At most so many quotes.")] = 5,
+    quotes: Annotated[int, typer.Option(min=1, max=50, help="At most so many quotes.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.", rich_help_panel=OUTPUT)] = False,
     as_jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Write events, one JSON value a line.", rich_help_panel=OUTPUT)

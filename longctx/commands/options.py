@@ -131,8 +131,7 @@ class Chosen:
             for event in corpus.refresh(index=index):
                 narrator.tell(event)
             narrator.stop()
-            summary = summarise(corpus.record.id, corpus.files)
-            narrator.left_out([*summary.skipped, *summary.partly])
+            narrator.left_out(summarise(corpus.record.id, corpus.files))
             if self.strict:
                 _check_strict(corpus)
             yield corpus, narrator

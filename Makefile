@@ -1,13 +1,13 @@
 # The two commands of the README. Both make their own virtual environment and need Python 3.11+, git and make.
 PYTHON ?= python3
-QUESTION ?= How high was the surge of 2023 at the north mole?
+QUESTION ?= How tall is the lighthouse on Gannet Rock?
 BIN := .venv/bin
 SOURCES := longctx ingest tui cache tests benchmarks
 
 .PHONY: ask test format clean
 
 ask: .venv/base.done
-	$(BIN)/longctx ask sample_corpora "$(QUESTION)"
+	$(BIN)/longctx ask sample_corpora/library sample_corpora/repository "$(QUESTION)"
 
 test: .venv/dev.done
 	$(BIN)/ruff format --check $(SOURCES)

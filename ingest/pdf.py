@@ -29,6 +29,7 @@ _REMARK_CHARS = 200
 _NAMES_SHOWN = 10
 _FEWEST_DRAWINGS = 3  # a page with fewer and no image is blank: a rule or a background, not writing
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+_ERROR_CODE = re.compile(r"code=\d+: ")  # MuPDF's own, which says nothing to a person
 _NUMBERING = re.compile(r"(?:[A-Z]?\.?\d[\d.]*\s+)?")
 _MAGICS: Mapping[bytes, str] = {
     b"PK\x03\x04": "a zip archive",
@@ -317,4 +318,4 @@ def _plain(value: str) -> str:
 
 
 def _remark(error: Exception) -> str:
-    return _plain(str(error)) or type(error).__name__
+    return _ERROR_CODE.sub("", _plain(str(error))) or type(error).__name__

@@ -144,9 +144,16 @@ def _stores_mapped() -> Iterator[None]:
 
     try:
         yield
-    except sqlite3.OperationalError as error:
-        hint = "another longctx may be writing: try again" if "locked" in str(error) else "is the disk full?"
-        raise StoreError(f"a store can't be written: {error}", f"{hint} (longctx paths shows where it is)") from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"a store can't be used: {error}", _store_hint(str(error))) from error
+
+
+def _store_hint(said: str) -> str:
+    if "locked" in said:
+        return "another longctx is writing: try again"
+    if "full" in said or "readonly" in said or "disk" in said or "unable to open" in said:
+        return "is there room, and may you write there? longctx paths shows where it is"
+    return "empty the cache directory that longctx paths shows: it is made again"
 
 
 def settings(flags: Mapping[str, object]) -> "Settings":

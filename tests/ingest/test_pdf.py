@@ -1,8 +1,11 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pymupdf
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ingest import pdf
 from ingest.document import Document, Kind
@@ -171,3 +174,129 @@ def test_password() -> None:
     assert failure(locked, "wrong").status is Status.PASSWORD
     assert "hunter2" not in str(failure(locked, "hunter2"))
     assert texts(pdf.read(locked, "x.pdf", "leaf")) == ["secret tea"]
+
+
+def test_attachments_are_named_and_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def pinned(page: Any) -> None:
+        page.insert_text((72, 144), "text")
+        page.add_file_annot((72, 72), b"secret", "pinned.txt")
+
+    content = make("text", pinned, finish=lambda doc: doc.embfile_add("x", b"MZ", filename="../x.exe\n"))
+    [note] = pdf.read(content, "x.pdf").notes
+    assert note == "has 2 attachments, not read: x, pinned.txt"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "guess"),
+    [
+        (b"", "empty file"),
+        (b"  <!DOCTYPE html><p>Not found", "looks like HTML"),
+        (b"PK\x03\x04\0\0", "looks like a zip archive"),
+        (b"just words", "looks like text"),
+        (b"\0\1\2", "looks like binary data"),
+        (b" " * 1024 + make("text"), "looks like text"),
+    ],
+)
+def test_what_is_no_pdf_is_said(content: bytes, guess: str) -> None:
+    caught = failure(content)
+    assert (caught.status, caught.detail) == (Status.BROKEN, f"not a PDF ({guess})")
+
+
+def test_the_header_may_follow_junk() -> None:
+    assert texts(pdf.read(b"junk\n" + make("text"), "x.pdf")) == ["text"]
+
+
+def test_a_header_alone_is_broken() -> None:
+    caught = failure(b"%PDF-1.7\n")
+    assert caught.status is Status.BROKEN
+    assert caught.detail
+
+
+def test_a_truncated_file_repaired_to_blank_pages_is_named() -> None:
+    whole = make(*["text " * 200] * 3, deflate=False)
+    first_stream = whole.index(b"stream")
+    caught = failure(whole[: whole.index(b"stream", first_stream)])
+    assert caught.status in (Status.NO_TEXT, Status.BROKEN)
+    assert "damaged" in caught.detail or caught.status is Status.BROKEN
+
+
+def test_pages_lost_to_damage_are_named() -> None:
+    whole = make("first", "second", "third", deflate=False)
+    hurt = whole.replace(b"startxref", b"startxxxx")
+    hexadecimal = b"second".hex().encode()
+    start = hurt.rindex(b"stream", 0, hurt.index(hexadecimal))
+    stream_end = hurt.index(b"endstream", start)
+    hurt = hurt[:start] + b"stream\n" + b" " * (stream_end - start - 7) + hurt[stream_end:]
+    document = pdf.read(hurt, "x.pdf")
+    assert document.metadata["partly"] == "no text on page 2: damaged file"
+    assert any(note.startswith("MuPDF gave") for note in document.notes)
+
+
+def test_an_error_on_one_page_is_a_remark(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = pdf._read_page
+
+    def fail(document: Any, number: int, *rest: Any) -> Any:
+        if number in (2, 3):
+            raise ValueError("bad\npage tree")
+        return whole(document, number, *rest)
+
+    monkeypatch.setattr(pdf, "_read_page", fail)
+    document = pdf.read(make("a", "b", "c", "d"), "x.pdf")
+    assert document.metadata["partly"] == "can't read pages 2-3: bad page tree"
+    assert texts(document) == ["a", "", "", "d"]
+    monkeypatch.setattr(pdf, "_read_page", lambda *_: 1 / 0)
+    caught = failure(make("a"))
+    assert (caught.status, caught.detail) == (Status.BROKEN, "no page can be read: division by zero")
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_PAGES", 2), ("MAX_CHARS", 15)])
+def test_caps_are_named(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
+    monkeypatch.setattr(pdf, limit, value)
+    document = pdf.read(make(*["ten letters"] * 5), "x.pdf")
+    assert document.metadata["partly"] == "first 2 of 5 pages"
+    assert len(document.pages) == 2
+
+
+def test_a_false_page_count_costs_no_page() -> None:
+    content = make("first", "second", deflate=False)
+    false = content.replace(b"/Count 2", b"/Count 9")
+    assert false != content
+    assert texts(pdf.read(false, "x.pdf"))[:2] == ["first", "second"]
+    absurd = failure(content.replace(b"/Count 2", b"/Count 900000000"))
+    assert absurd.status is Status.BROKEN
+
+
+def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    whole = make("text", deflate=False)
+    pdf.read(whole.replace(b"startxref", b"startxxxx"), "x.pdf")
+    failure(b"%PDF-1.7\nnonsense")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "shown"), [([3], "page 3"), ([3, 4, 5, 9], "pages 3-5, 9"), ([1, 3], "pages 1, 3")]
+)
+def test_page_lists_are_short(numbers: list[int], shown: str) -> None:
+    assert pdf.page_list(numbers) == shown
+
+
+@given(st.integers(0, 3000), st.binary(max_size=40))
+@settings(max_examples=60, deadline=None)
+def test_any_damage_ends_in_a_document_or_one_failure(place: int, junk: bytes) -> None:
+    whole = DAMAGED
+    content = whole[:place] + junk + whole[place + len(junk) :]
+    try:
+        document = pdf.read(content, "x.pdf")
+    except ReadFailure as caught:
+        assert caught.status in (Status.BROKEN, Status.NO_TEXT, Status.PASSWORD)
+        assert caught.detail
+        assert "\n" not in caught.detail
+    else:
+        assert document.pages[-1].end == len(document.text)
+        document.text.encode()
+
+
+DAMAGED = make("first", "second", image, deflate=False)

@@ -12,20 +12,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 REPEATED_ON = 3  # pages; two may be chance
-VOCABULARY_CHARS = 100_000
+VOCABULARY_CHARS = 64_000
 ILLEGIBLE_SHARE = 0.25  # of a page's characters
 PLACE_PT = 3  # heads of one layout stand at one height; extraction moves them by a point at most
 
 # Tab and newline stay. Lone surrogates go too: they come from broken fonts and can't be written as UTF-8.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # no +: half the time of one
+_ILLEGIBLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 _LINE_END_HYPHEN = re.compile("([-\u2010\u00ad]) ?\n")
 _LINE_ENDS = ("-\n", "- \n", "\u00ad", "\u2010")
-_FIRST_LETTERS = re.compile(r"[^\W\d_]+")
-_LAST_LETTERS = re.compile(r"[^\W\d_]+\Z")
+_LETTERS = re.compile(r"[^\W\d_]+")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _WORD = re.compile(r"\w")
 _TRAILING_BLANKS = re.compile(r"[ \t]+(?=\n)")
-_CHAIN = "-/._@"
+_PATHS = frozenset("/._@")
 _LONGEST_WORD = 60
 _SOFT_HYPHEN = "\u00ad"
 _SHORTEST_HALF = 3
@@ -111,12 +111,9 @@ def noise(text: str) -> Iterator[tuple[int, int]]:
             yield match.span()
 
 
-def is_legible(raw: str, cleaned: Cleaned) -> bool:
-    """False where much of a page can't be read, as from a font without a character map."""
-    if len(cleaned.edits) * 20 < len(raw) and "\ufffd" not in raw:
-        return True
-    lost = len(_CONTROL.findall(raw)) + raw.count("\ufffd")
-    return lost < len(raw) * ILLEGIBLE_SHARE
+def is_legible(text: str) -> bool:
+    """False where much of a page as extracted can't be read, as from a font without a character map."""
+    return len(_ILLEGIBLE.findall(text)) <= len(text) * ILLEGIBLE_SHARE
 
 
 def vocabulary(texts: Sequence[str]) -> set[str]:
@@ -135,7 +132,7 @@ def line_end_hyphens(text: str, words: set[str]) -> Iterator[tuple[int, int]]:
     """What to leave out where a word is broken at a line end: that end, and a hyphen put there to break it.
 
     A soft hyphen always goes. Another one goes before a lower-case letter, unless it is part of the word:
-    beside a single letter (`e-mail`), in a chain, path or address (`state-of-`, `/usr/some-`), and where the
+    beside a single letter (`e-mail`), in a path, address or chain (`/usr/some-`, `state-of-`), and where the
     document itself writes the word with it, or writes both halves as words but never the whole. Before a
     capital, a digit or a script without case everything stays.
     """
@@ -143,15 +140,18 @@ def line_end_hyphens(text: str, words: set[str]) -> Iterator[tuple[int, int]]:
         return
     for match in _LINE_END_HYPHEN.finditer(text):
         hyphen, after = match.span()
-        left = _LAST_LETTERS.search(text, max(0, hyphen - _LONGEST_WORD), hyphen)
-        right = _FIRST_LETTERS.match(text, after, after + _LONGEST_WORD)
+        left = _LETTERS.match(text[max(0, hyphen - _LONGEST_WORD) : hyphen][::-1])  # backwards
+        right = _LETTERS.match(text, after, after + _LONGEST_WORD)
         if left is None or right is None:
             continue
         if match[1] == _SOFT_HYPHEN:
             yield hyphen, after
         elif right[0][0].islower():
-            chained = left.start() > 0 and text[left.start() - 1] in _CHAIN
-            stays = chained or _is_compound(left[0], match[1], right[0], words)
+            before = text[max(0, hyphen - left.end() - 1) : hyphen - left.end()]
+            if before == "-":
+                stays = text[right.end() : right.end() + 1] == "-" or right[0] in words
+            else:
+                stays = before in _PATHS or _is_compound(left[0][::-1], match[1], right[0], words)
             yield hyphen + stays, after
 
 

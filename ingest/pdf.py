@@ -174,12 +174,12 @@ def _line_boxes(textpage: Any, turn: Any) -> LineBoxes:
 def _unread(pdf: Any, pages: _Pages, cleaned: Sequence[Cleaned], total: int) -> list[str]:
     """What of the file was not read, in words; raises ReadFailure if that is all of it."""
     empty = [
-        page.number
+        page
         for page, clean in zip(pages.raw, cleaned, strict=True)
-        if page.number not in pages.failed and not (clean.text.strip() and is_legible(page.text, clean))
+        if page.number not in pages.failed and _lacks_text(page, clean)
     ]
-    drawn = [number for number in empty if _is_drawn(pdf, number)]
-    damaged = [number for number in empty if number not in drawn] if pdf.is_repaired else []
+    drawn = [page.number for page in empty if _is_drawn(pdf, page)]
+    damaged = [page.number for page in empty if page.number not in drawn] if pdf.is_repaired else []
     if len(pages.failed) == len(cleaned):
         raise ReadFailure(Status.BROKEN, f"no page can be read: {pages.reason}")
     if len(empty) + len(pages.failed) == len(cleaned):
@@ -197,13 +197,26 @@ def _unread(pdf: Any, pages: _Pages, cleaned: Sequence[Cleaned], total: int) -> 
     return remarks
 
 
-def _is_drawn(pdf: Any, number: int) -> bool:
-    """Whether a page without text shows anything, such as a scan; one that can't be drawn is taken to."""
+def _lacks_text(page: RawPage, clean: Cleaned) -> bool:
+    # Most pages lose little in cleaning, and need no second look.
+    if len(clean.text) > 0.9 * len(page.text) and "\ufffd" not in page.text:
+        return not clean.text or clean.text.isspace()
+    return not clean.text.strip() or not is_legible(page.text)
+
+
+def _is_drawn(pdf: Any, page: RawPage) -> bool:
+    """Whether a page without text shows anything, such as a scan; one that can't be drawn is taken to.
+
+    Where running heads were all its text, only an image tells of more.
+    """
     try:
-        drawings = [kind for kind, _ in pdf.load_page(number - 1).get_bboxlog() if not kind.startswith("clip")]
+        drawings = [kind for kind, _ in pdf.load_page(page.number - 1).get_bboxlog() if not kind.startswith("clip")]
     except Exception:  # noqa: BLE001 - the doubt is in favour of naming the page
         return True
-    return len(drawings) >= _FEWEST_DRAWINGS or any("image" in kind or "text" in kind for kind in drawings)
+    if any("image" in kind for kind in drawings):
+        return True
+    had_text = page.text.strip() and is_legible(page.text)
+    return not had_text and (len(drawings) >= _FEWEST_DRAWINGS or any("text" in kind for kind in drawings))
 
 
 def page_list(numbers: Iterable[int]) -> str:

@@ -6,7 +6,7 @@ for Python and for formatted source in most other languages. It refuses to token
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -61,8 +61,11 @@ _BRACE_LINE = re.compile(
     re.MULTILINE,
 )
 _PYTHON_HINT = re.compile(r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+\w+[^\n{]*[:(,]$", re.MULTILINE)
+# `# Title`, `= Title =` and `== Title` (wikis, AsciiDoc), or a line with a rule under it.
 _OUTER_HEADING = re.compile(
-    r"^(?:#{1,6}[ \t]+\S[^\n]*|[^\s=~^\-|][^\n]*\n(?:={3,}|-{3,}|~{3,}|\^{3,})[ \t]*$)", re.MULTILINE
+    r"^(?:#{1,6}[ \t]+\S[^\n]*|[ ]?=(?:[ ]?=){0,5}[ ]\S[^\n=]{0,120}[ ]=[= ]*$|={2,6}[ ]\S[^\n=]{0,120}$"
+    r"|[^\s=~^\-|][^\n]*\n(?:={3,}|-{3,}|~{3,}|\^{3,})[ \t]*$)",
+    re.MULTILINE,
 )
 _LEAD = re.compile(r"[ \t]*(?:@|#|//|/\*|\*|--|;;|\[\w|%)")
 _CLOSING = ")]}"
@@ -101,16 +104,32 @@ def breaks(document: Document, start: int, end: int) -> list[tuple[int, Strength
 
 
 def sections(document: Document) -> list[tuple[int, str]]:
-    """Start and title of each section: the document's headings, else those that its text shows."""
+    """Start of each section and the titles that lead to it, "Book › Chapter › Section": the document's own headings,
+    else those that its text shows."""
     if document.headings or document.kind is Kind.CODE:
-        return [(heading.start, heading.title) for heading in document.headings]
+        return _paths((heading.start, heading.level, heading.title) for heading in document.headings)
     if document.kind not in (Kind.MARKDOWN, Kind.PROSE):
         return []
-    return [(m.start(), _title(m.group())) for m in _OUTER_HEADING.finditer(document.text)]
+    return _paths((m.start(), *_level_and_title(m.group())) for m in _OUTER_HEADING.finditer(document.text))
 
 
-def _title(heading: str) -> str:
-    return heading.split("\n", 1)[0].strip("# \t")
+def _paths(headings: Iterable[tuple[int, int, str]]) -> list[tuple[int, str]]:
+    above: list[tuple[int, str]] = []
+    found: list[tuple[int, str]] = []
+    for start, level, title in headings:
+        while above and above[-1][0] >= level:
+            above.pop()
+        above.append((level, title))
+        found.append((start, " › ".join(title for _, title in above)))
+    return found
+
+
+def _level_and_title(heading: str) -> tuple[int, str]:
+    first, _, rule = heading.partition("\n")
+    if rule:
+        return "=-~^".index(rule[0]) + 1, first.strip()
+    bare = first.strip("#= \t")
+    return first[: first.find(bare)].count(first.strip()[0]), bare
 
 
 def _line_starts(text: str, start: int, end: int) -> Iterator[int]:

@@ -125,7 +125,7 @@ def _quote(query: Query, hit: Hit, document: Document, base: float) -> Quote:
 
 # Chosen over 280 development questions, where both halves of them agree; half as much or more of any one weight
 # costs cite@1 at most 0.03. AROUND is what counts as context, MARGIN where a quote may begin or end.
-W_BASE, W_COVER, W_PAIR, W_CONTEXT, W_ASKED, W_LENGTH = 0.6, 1.0, 0.3, 0.4, 0.5, 0.002
+W_BASE, W_COVER, W_PAIR, W_CONTEXT, W_ASKED, W_LENGTH = 0.8, 1.0, 0.4, 0.45, 0.5, 0.003
 W_INSIDE = 0.2
 AROUND, MARGIN = 500, 300
 
@@ -137,7 +137,7 @@ def _prose(query: Query, hit: Hit, document: Document, base: float) -> tuple[tup
     if not parts:
         return (hit.start, hit.end), 0.0
     best, first, last = _best_run(query, parts)
-    first, last = grown(parts, first, last, QUOTE_WORDS)
+    first, last = grown(parts, first, last, QUOTE_WORDS, text)
     around = text[max(0, hit.start - AROUND) : hit.end + AROUND]
     context = query.density(f"{hit.heading} {hit.path} {hit.name} {around}")
     return (parts[first].start, parts[last].end), W_BASE * base + best + W_CONTEXT * context
@@ -182,7 +182,7 @@ def _code(query: Query, hit: Hit, text: str, base: float) -> tuple[tuple[int, in
     score += 0.25 * (hit.kind in ("function", "part"))
     if hit.kind == "function":
         score += 0.5 * query.share(query.found_in(_signature(text, start, hit.end)))
-    return _block(query, text, start, hit.end), score - 0.1 * math.log(1 + len(body)) / 8
+    return _block(query, text, hit, start), score - 0.1 * math.log(1 + len(body)) / 8
 
 
 def _definition_line(text: str, hit: Hit) -> int:
@@ -198,18 +198,28 @@ def _signature(text: str, start: int, end: int) -> str:
     return text[start : min(stop if stop >= 0 else end, start + 600)]
 
 
-def _block(query: Query, text: str, start: int, end: int) -> tuple[int, int]:
-    """The head of a definition, or the lines that hold clearly more of a question about what is inside it."""
-    lines = spans(query, text, start, end, by_line=True)
+def _block(query: Query, text: str, hit: Hit, definition: int) -> tuple[int, int]:
+    """The head of a definition with the comment above it, or the lines that hold clearly more of the question."""
+    lines = spans(query, text, hit.start, hit.end, by_line=True)
     if not lines:
-        return start, end
-    first, last = grown(lines, 0, 0, QUOTE_WORDS)
+        return hit.start, hit.end
+    named = next((i for i, line in enumerate(lines) if line.end > definition), 0)
+    first, last = grown(lines, _lead(lines, named), named, QUOTE_WORDS)
     if not query.wants_code:
         head = _run_score(query, lines[first : last + 1], 0.0)
         score, i, j = _best_run(query, lines)
         if score > head + W_INSIDE:
             first, last = grown(lines, i, j, QUOTE_WORDS)
     return lines[first].start, lines[last].end
+
+
+def _lead(lines: Sequence[Span], named: int) -> int:
+    """The first of the lines above a definition that are quoted with it: its nearest, up to half a quote."""
+    room, first = QUOTE_WORDS / 2, named
+    while first > 0 and lines[first - 1].size <= room:
+        first -= 1
+        room -= lines[first].size
+    return first
 
 
 def _name_shares(query: Query, name: str) -> tuple[float, float]:
@@ -224,9 +234,16 @@ _TESTS = re.compile(
 )
 
 
+# Lists of what changed hold every word of a project, and seldom say how it is now.
+_CHANGES = re.compile(r"(?:^|/)(?:changes|changelog|history|news|release[-_]?notes?|releases)\b[^/]*$", re.IGNORECASE)
+_ASKS_CHANGES = re.compile(r"\b(?:chang|release|version|since|added|removed|deprecat|introduc|history|fixed)", re.I)
+
+
 def _demotion(query: Query, hit: Hit) -> float:
     """Tests and vendored code repeat what the code says; a file the question names stands above all others."""
     demoted = 0.25 if _TESTS.search(hit.path) and "test" not in query.question.lower() else 0.0
+    if _CHANGES.search(hit.path) and not _ASKS_CHANGES.search(query.question):
+        demoted += 0.8
     lowered = "/" + hit.path.lower()
     if any(lowered.endswith("/" + place.lstrip("./")) for place in query.places):
         demoted -= 0.6

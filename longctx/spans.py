@@ -29,6 +29,7 @@ _SENTENCE_END = re.compile(
     r"(?<=[.!?…])['\"”’)\]]*\s+|(?<=[。！？।॥။។])|\s*\n\s*\n\s*|(?<![^\n]{60})\n|\n(?=[^\n]*\|)"
     r"|\n(?=\s*(?:[-*•]|\d+[.)])\s)"
 )
+_HEADED = re.compile(r"\s*\n[ \t\r]*\n\s*(?:#{1,6}[ \t]|[^\n]{1,120}\n[=~^-]{3,}[ \t\r]*$)", re.MULTILINE)
 _LINE_END = re.compile(r"\n")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _WORD_END = re.compile(r"\S(?=\s|$)|" + _UNSPACED.pattern)
@@ -57,16 +58,24 @@ def runs(parts: Sequence[Span], most: float) -> Iterator[tuple[int, int, float]]
             yield i, j, size
 
 
-def grown(parts: Sequence[Span], first: int, last: int, most: float) -> tuple[int, int]:
-    """The run made longer, at its end before its start, while it stays within `most` words."""
+def grown(parts: Sequence[Span], first: int, last: int, most: float, text: str = "") -> tuple[int, int]:
+    """The run made longer, at its end before its start, while it stays within `most` words.
+
+    Given the `text`, it does not grow over a heading into another section.
+    """
     size = sum(span.size for span in parts[first : last + 1])
-    while last + 1 < len(parts) and size + parts[last + 1].size <= most:
+    while last + 1 < len(parts) and size + parts[last + 1].size <= most and _touch(text, parts[last : last + 2]):
         last += 1
         size += parts[last].size
-    while first > 0 and size + parts[first - 1].size <= most:
+    while first > 0 and size + parts[first - 1].size <= most and _touch(text, parts[first - 1 : first + 1]):
         first -= 1
         size += parts[first].size
     return first, last
+
+
+def _touch(text: str, pair: Sequence[Span]) -> bool:
+    before, after = pair
+    return _HEADED.match(text, before.end, min(len(text), after.end + 200)) is None
 
 
 def _parts(query: Query, text: str, start: int, end: int) -> Iterator[Span]:

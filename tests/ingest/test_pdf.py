@@ -158,6 +158,11 @@ def test_a_scan_with_a_stamp_on_each_page_has_no_text_there() -> None:
     assert document.metadata["partly"] == "no text on pages 2-4: needs OCR"
 
 
+def test_pages_with_nothing_but_a_head_lack_no_text() -> None:
+    pages = [lambda page, n=n: page.insert_text((72, 40), f"Page {n} of 4", fontsize=8) for n in range(1, 5)]
+    assert "partly" not in pdf.read(make(*pages), "x.pdf").metadata
+
+
 @pytest.mark.parametrize(
     ("pages", "detail"),
     [((image,) * 12, "12 pages, no text: needs OCR"), (("",), "1 page, no text: blank")],

@@ -161,3 +161,12 @@ def test_definitions_are_ordered_ranges_at_line_starts(text: str) -> None:
         assert definition.start == 0 or text[definition.start - 1] == "\n"
         assert definition.name in text[definition.start : definition.body_start]
     assert [d.body_start for d in found] == sorted(d.body_start for d in found)
+
+
+def test_sections_are_named_with_what_they_stand_under() -> None:
+    markdown = Document("# Book\n\n## One\n\ntext\n\n### Deep\n\n## Two\n", Kind.MARKDOWN)
+    assert [title for _, title in sections(markdown)] == ["Book", "Book › One", "Book › One › Deep", "Book › Two"]
+    wiki = Document(" = Ray = \n\n text \n\n = = Tail = = \n\n a = b\n", Kind.PROSE)
+    assert [title for _, title in sections(wiki)] == ["Ray", "Ray › Tail"]
+    ruled = Document("Title\n=====\n\nPart\n----\n\nOther\n-----\n", Kind.MARKDOWN)
+    assert [title for _, title in sections(ruled)] == ["Title", "Title › Part", "Title › Other"]

@@ -51,13 +51,13 @@ def test_the_sentence_that_answers(ask: Ask) -> None:
     assert "built in 1931 by Anna Holm" in _best(result) and result[0].found
 
 
-def test_the_function_asked_for_begins_at_its_definition(ask: Ask) -> None:
+def test_the_function_asked_for_begins_with_what_stands_above_it(ask: Ask) -> None:
     store = (
         "def close_all(pool):\n    for item in pool:\n        item.close()\n\n\n"
         "@cached\ndef merge_cookies(jar, extra):\n    return jar | extra\n"
     )
     result = ask({"store.py": store, "guide.md": FILLER}, "Which function does this: merge cookies of the client")
-    assert _best(result).startswith("def merge_cookies(jar, extra):")
+    assert _best(result).startswith("@cached\ndef merge_cookies(jar, extra):")
     assert result[0].quotes[0].name == "merge_cookies"
 
 
@@ -165,3 +165,23 @@ def test_spans_split_rows_items_and_very_long_sentences(tmp_path: Path) -> None:
     found = [text[span.start : span.end] for span in spans(query, text, 0, len(text))]
     assert found[:5] == ["One.", "Two has", "| a | b |", "| c | d |", "- item"]
     assert [len(part.split()) for part in found[5:]] == [50, 50, 30]
+
+
+def test_the_comment_above_a_function_is_quoted_with_it(ask: Ask) -> None:
+    source = "import x\n\n\n# Recovery writes a 500 after a panic.\ndef recovery():\n    return recover_with(None)\n"
+    result = ask({"recovery.py": source, "guide.md": FILLER}, "what does recovery do after a panic?")
+    assert _best(result).startswith("# Recovery writes a 500 after a panic.\ndef recovery()")
+
+
+def test_a_changelog_stands_behind_the_text_that_says_how_it_is(ask: Ask) -> None:
+    files = {
+        "HISTORY.md": "# 3.1\n\n- add the etag option that can disable weak etags\n\n# 3.0\n\n- update connect\n",
+        "guide.md": "To disable the etag header, set the option `etag` to false.\n\n" + FILLER,
+    }
+    assert ask(files, "how do I disable etag?")[0].quotes[0].path == "guide.md"
+    assert ask(files, "which version added the etag option?")[0].quotes[0].path == "HISTORY.md"
+
+
+def test_a_quote_does_not_grow_into_the_next_section(ask: Ask) -> None:
+    text = "# Tides\n\nThe spring tide reaches seven metres.\n\n# Lamps\n\nLamps are lit at dusk by the keeper.\n"
+    assert "Lamps" not in _best(ask({"a.md": text, "guide.md": FILLER}, "how high is the spring tide?"))

@@ -28,15 +28,15 @@ def ask(corpus: Corpus, question: str, *, limit: int = QUOTES_SHOWN, question_id
     documents = _Documents(corpus)
     found = evidence.search(corpus.index, question)
     said = evidence.quotes(found, documents.load, limit)
-    pairs = [(_citation(n, quote, corpus, documents), quote) for n, quote in enumerate(said.quotes, start=1)]
-    pairs = [(c, quote) for c, quote in pairs if said.found and c.status is CitationStatus.VERIFIED]
-    markdown = "\n\n".join(_quoted(c, quote, documents.load(quote.digest)) for c, quote in pairs)
+    checked = [_citation(n, quote, corpus, documents) for n, quote in enumerate(said.quotes, start=1)]
+    citations = tuple(c for c in checked if said.found and c.status is CitationStatus.VERIFIED)
+    markdown = "\n\n".join(map(_quoted, citations))
     summary = summarise(corpus.record.id, corpus.files)
     return Answer(
         question=question,
-        found=bool(pairs),
+        found=bool(citations),
         answer_markdown=markdown or NOT_FOUND,
-        citations=tuple(c for c, _ in pairs),
+        citations=citations,
         engine="evidence",
         corpus=summary,
         notice=NOTICE,
@@ -64,25 +64,18 @@ def _citation(n: int, quote: evidence.Quote, corpus: Corpus, documents: _Documen
     document = documents.load(quote.digest)
     paths = tuple(corpus.paths_of(quote.digest)) or (quote.path,)
     text = document.text[quote.start : quote.end]
-    return check(n, Claimed(paths, quote.digest, quote.start, quote.end, text), document)
+    return check(n, Claimed(paths, quote.digest, quote.start, quote.end, text, quote.name), document)
 
 
-def _quoted(citation: Citation, quote: evidence.Quote, document: Document) -> str:
+def _quoted(citation: Citation) -> str:
     """A quote as Markdown, with its footnote mark: code in a fence, prose as a block quote."""
-    if document.kind is Kind.CODE:
-        name = f"`{quote.name}` in " if quote.name else ""
-        text = _outdented(document.text, quote)
+    if citation.kind is Kind.CODE:
+        name = f"`{citation.name}` in " if citation.name else ""
+        text = dedent(citation.quote)
         fence = "`" * max(3, _longest_run(text, "`") + 1)
         return f"{name}`{show(citation.path)}` [^{citation.n}]\n\n{fence}\n{text}\n{fence}"
     lines = [line.strip() for line in citation.quote.strip().splitlines()]
     return "\n".join(f"> {line}" for line in [*lines[:-1], f"{lines[-1]} [^{citation.n}]"])
-
-
-def _outdented(text: str, quote: evidence.Quote) -> str:
-    """The quote from the start of its first line, without the indentation that all its lines share."""
-    first = text.rfind("\n", 0, quote.start) + 1
-    before = text[first : quote.start]
-    return dedent((before if not before.strip() else "") + text[quote.start : quote.end]).strip("\r\n")
 
 
 def _longest_run(text: str, character: str) -> int:

@@ -94,6 +94,8 @@ def _citation(citation: Citation) -> dict[str, Any]:
         "quote": citation.quote,
         "sha256": citation.sha256,
         "place": citation.place,
+        "kind": str(citation.kind),
+        "name": citation.name,
         "also": list(citation.also),
     }
 

@@ -4,10 +4,10 @@ A quote is looked up in the very text that was read and sent. Found at its place
 elsewhere it is relocated, with the right place; else it is unverified and nothing is highlighted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from ingest.document import Document
+from ingest.document import Document, Kind
 
 
 class CitationStatus(StrEnum):
@@ -32,31 +32,50 @@ class Citation:
     quote: str
     sha256: str
     place: str
+    kind: Kind
+    name: str = ""
     also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A quote before it is checked: where it is said to stand, and under which paths."""
+    """A quote before it is checked: where it is said to stand, under which paths; `name` of the function or section."""
 
     paths: tuple[str, ...]
     digest: str
     start: int
     end: int
     quote: str
+    name: str = ""
 
 
 def check(n: int, claimed: Claimed, document: Document) -> Citation:
     """The citation of a claimed quote, checked against the document's text."""
     status, start = _locate(claimed, document.text)
     path, *also = claimed.paths
-    if start is None:
-        return Citation(n, status, path, None, None, None, claimed.quote, claimed.digest, path, tuple(also))
-    chars = (start, start + len(claimed.quote))
+    citation = Citation(
+        n=n,
+        status=status,
+        path=path,
+        page=None,
+        lines=None,
+        chars=None,
+        quote=claimed.quote,
+        sha256=claimed.digest,
+        place=path,
+        kind=document.kind,
+        name=claimed.name,
+        also=tuple(also),
+    )
+    return citation if start is None else _placed(citation, document, start)
+
+
+def _placed(citation: Citation, document: Document, start: int) -> Citation:
+    chars = (start, start + len(citation.quote))
     anchor = document.anchor(*chars)
     page = anchor.page.number if anchor.page else None
-    place = _place(path, document, *chars)
-    return Citation(n, status, path, page, anchor.lines, chars, claimed.quote, claimed.digest, place, tuple(also))
+    place = _place(citation.path, document, *chars)
+    return replace(citation, page=page, lines=anchor.lines, chars=chars, place=place)
 
 
 def _locate(claimed: Claimed, text: str) -> tuple[CitationStatus, int | None]:

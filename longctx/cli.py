@@ -71,7 +71,7 @@ app.command()(completions)
 def main() -> int:
     """Run the command line; the exit code. Usage errors and --help end in SystemExit."""
     try:
-        app()
+        app(prog_name="longctx")
     except LongctxError as error:
         report_error(error)
         return error.exit_code

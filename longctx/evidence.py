@@ -210,7 +210,13 @@ def _block(query: Query, text: str, hit: Hit, definition: int) -> tuple[int, int
         score, i, j = _best_run(query, lines)
         if score > head + W_INSIDE:
             first, last = grown(lines, i, j, QUOTE_WORDS)
-    return lines[first].start, lines[last].end
+    return _line_start(text, lines[first].start), lines[last].end
+
+
+def _line_start(text: str, start: int) -> int:
+    """With the indentation before it, so that the lines of a quote stand to each other as in the file."""
+    begin = text.rfind("\n", 0, start) + 1
+    return begin if not text[begin:start].strip() else start
 
 
 def _lead(lines: Sequence[Span], named: int) -> int:

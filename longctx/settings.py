@@ -57,7 +57,6 @@ class Settings:
     """Every setting of a run. `budget` counts tokens; `include` and `exclude` are ignore-file patterns."""
 
     engine: str = "evidence"
-    model: str = "scout"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     max_file_mb: int = 32
@@ -236,7 +235,7 @@ def _checked(table: Mapping[str, Any], where: str, *, trusted: bool) -> Layer:
 
 
 def _is_personal(name: str, value: object) -> bool:
-    return name.lower() in PERSONAL or (name in ("engine", "model") and not _is_plain_name(value))
+    return name.lower() in PERSONAL or (name == "engine" and not _is_plain_name(value))
 
 
 def _is_plain_name(value: object) -> bool:
@@ -337,7 +336,6 @@ def _color(value: object) -> str:
 
 KEYS: Mapping[str, Key] = {
     "engine": Key(_name, _name),
-    "model": Key(_name, _name),
     "include": Key(_patterns, _patterns_from_text),
     "exclude": Key(_patterns, _patterns_from_text),
     "max_file_mb": Key(_count, _count_from_text),

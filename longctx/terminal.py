@@ -6,13 +6,16 @@ never as markup. Where stdout is no terminal the plain Markdown is written.
 
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING
 
+from ingest.document import Kind
 from ingest.naming import safe_text, show
 from longctx.answer import Answer
 from longctx.citations import Citation
 
 if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
     from rich.tree import Tree
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 MARKS = {"verified": "✓", "relocated": "≈", "unverified": "?"}
 BRANCHES_SHOWN = 12
+INDENT = (0, 0, 0, 4)
 
 
 def plain_answer(answer: Answer) -> str:
@@ -31,35 +35,52 @@ def plain_answer(answer: Answer) -> str:
     return f"{body}\n\n{notes}\n" if notes else f"{body}\n"
 
 
-def print_answer(answer: Answer, location: Callable[[str], str | None]) -> None:
-    """The answer on a terminal: quotes, then where each stands; `location` gives the file behind a path."""
+def new_console(color: str = "auto") -> "Console":
+    """A console on stdout that colours nothing by guessing; `color` is auto, always or never."""
     from rich.console import Console
-    from rich.markdown import Markdown
+
+    force = True if color == "always" else None
+    return Console(highlight=False, force_terminal=force, no_color=True if color == "never" else None)
+
+
+def print_answer(answer: Answer, location: Callable[[str], str | None], color: str = "auto") -> None:
+    """The answer on a terminal: each quote under the place where it stands; `location` gives the file of a path."""
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = new_console(color)
     if not answer.found:
         console.print(Text(answer.answer_markdown))
-        return
-    console.print(Markdown(safe_text(answer.answer_markdown), hyperlinks=False))
-    console.print()
     for citation in answer.citations:
-        console.print(_footnote(citation, location(citation.path)))
+        console.print(_heading(citation, location(citation.path)))
+        console.print(_body(citation))
+        console.print()
 
 
-def _footnote(citation: Citation, location: str | None) -> "Text":
+def _heading(citation: Citation, location: str | None) -> "Text":
+    """`history.md:13-16  ✓ verified`, linked to the file where the terminal can follow links."""
     from rich.text import Text
 
-    line = Text(f"[{citation.n}] ")
-    style = f"link {_link(location, citation)}" if location else ""
-    line.append(show(citation.place), style)
-    line.append(
-        f"  {MARKS[citation.status]} {citation.status}",
-        "green" if citation.status == "verified" else "yellow",
-    )
+    line = Text(f"[{citation.n}] ", "bold")
+    line.append(show(citation.place), f"bold link {_link(location, citation)}" if location else "bold")
+    if citation.name and citation.kind is Kind.CODE:
+        line.append(f"  {show(citation.name)}", "cyan")
+    line.append(f"  {MARKS[citation.status]} {citation.status}", "green" if citation.status == "verified" else "yellow")
     if citation.also:
         line.append(f"  also {', '.join(map(show, citation.also[:3]))}", "dim")
     return line
+
+
+def _body(citation: Citation) -> "RenderableType":
+    """The quote as it stands, code in its colours."""
+    from rich.padding import Padding
+    from rich.syntax import Syntax
+    from rich.text import Text
+
+    text = safe_text(citation.quote).strip("\n").expandtabs(4)
+    if citation.kind is not Kind.CODE:
+        return Padding(Text(text), INDENT)
+    lexer = Syntax.guess_lexer(show(citation.path), code=text)
+    return Padding(Syntax(dedent(text), lexer, theme="ansi_dark", background_color="default"), INDENT)
 
 
 def _link(location: str, citation: Citation) -> str:

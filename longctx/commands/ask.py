@@ -10,7 +10,7 @@ import typer
 
 from longctx.commands.options import OUTPUT, Chosen, with_corpus_options
 from longctx.commands.output import open_output, stdout_is_terminal
-from longctx.errors import UsageError
+from longctx.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
     from longctx.answer import Answer
@@ -64,6 +64,7 @@ def ask(
     """
     from longctx import analysis
 
+    _check_engine(chosen.settings().engine)
     inputs, asked = _inputs_and_questions(words or [], question, questions)
     with chosen.corpus(inputs) as (corpus, narrator), open_output(output) as stream:
         answers = (analysis.ask(corpus, each.text, limit=quotes, question_id=each.id) for each in asked)
@@ -76,7 +77,7 @@ def ask(
         if as_json:
             stream.write(json.dumps(_json(answer), indent=2) + "\n")
         elif output is None and stdout_is_terminal():
-            _print(answer, corpus)
+            _print(answer, corpus, chosen.settings().color)
         else:
             from longctx.terminal import plain_answer
 
@@ -85,10 +86,15 @@ def ask(
             narrator.say(answer.notice)
 
 
-def _print(answer: "Answer", corpus: "Corpus") -> None:
+def _check_engine(engine: str) -> None:
+    if engine != "evidence":
+        raise EngineError(f"the engine {engine!r} is not part of this version", "longctx config show says who set it")
+
+
+def _print(answer: "Answer", corpus: "Corpus", color: str) -> None:
     from longctx.terminal import print_answer
 
-    print_answer(answer, corpus.location)
+    print_answer(answer, corpus.location, color)
 
 
 def _json(answer: "Answer") -> dict[str, Any]:

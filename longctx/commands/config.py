@@ -14,14 +14,19 @@ Json = Annotated[bool, typer.Option("--json", help="Write one JSON document.")]
 
 
 @app.command()
-def show(as_json: Json = False) -> None:
+def show(
+    as_json: Json = False,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With the settings in FILE.", show_default=False)
+    ] = None,
+) -> None:
     """Show each setting, its value and where that comes from.
 
     longctx config show
     """
     from longctx.commands.options import settings
 
-    shown = settings({}).shown()
+    shown = settings({}, config).shown()
     if as_json:
         rows = {name: {"value": each.value, "origin": each.origin} for name, each in shown.items()}
         typer.echo(json.dumps(rows, indent=2))

@@ -15,7 +15,10 @@ def ingest(
         list[str] | None,
         typer.Argument(metavar="PATH...", help="Folders, files, globs, git URLs, or -.", show_default=False),
     ] = None,
-    index: Annotated[bool, typer.Option("--index/--no-index", help="Build the search index too.")] = True,
+    index: Annotated[
+        bool | None,
+        typer.Option("--index/--no-index", help="Build the search index too (unless settings say no, it is)."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.", rich_help_panel=OUTPUT)] = False,
 ) -> None:
     """Read, tokenise and index sources; what is unchanged is not read again.
@@ -25,7 +28,7 @@ def ingest(
     from longctx.answer import corpus_json, summarise
     from longctx.manifest import stale_tokens
 
-    with chosen.corpus(sources or [], index=index) as (corpus, _):
+    with chosen.corpus(sources or [], index=chosen.settings(index=index).index) as (corpus, _):
         summary = summarise(corpus.record.id, corpus.files)
         if as_json:
             typer.echo(json.dumps({"schema": "longctx.corpus/1", **corpus_json(summary)}, indent=2))

@@ -68,10 +68,18 @@ class Chosen:
         bool,
         typer.Option("--strict", help="Exit 3 if a file could not be read.", rich_help_panel=CORPUS),
     ] = False
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A settings file for this run.", rich_help_panel=OUTPUT),
+    ] = None
     quiet: Annotated[
         bool,
         typer.Option("-q", "--quiet", help="No progress and no notices on stderr.", rich_help_panel=OUTPUT),
     ] = False
+
+    def settings(self, **flags: object) -> "Settings":
+        """The settings in force, what was typed above all; raises ConfigError."""
+        return settings({"include": self.include or None, "exclude": self.exclude or None, **flags}, self.config)
 
     def request(self, inputs: list[str]) -> "Request":
         """What is to be read; raises UsageError where nothing is named or stdin is wanted twice."""
@@ -85,7 +93,7 @@ class Chosen:
         if not everything:
             raise CorpusError(f"{self.from_file}: the list of files is empty", "is the command before | right?")
         stdin = self._stdin_text() if "-" in everything else None
-        configured = settings({"include": self.include or None, "exclude": self.exclude or None})
+        configured = self.settings()
         selection = Selection(
             include=configured.include,
             exclude=configured.exclude,
@@ -128,6 +136,8 @@ class Chosen:
             Narrator(quiet=self.quiet) as narrator,
             Corpus(self.request(inputs), paths.locate(os.environ)) as corpus,
         ):
+            for warning in self.settings().warnings:
+                narrator.say(f"longctx: {warning}")
             for event in corpus.refresh(index=index):
                 narrator.tell(event)
             narrator.stop()
@@ -156,13 +166,13 @@ def _store_hint(said: str) -> str:
     return "empty the cache directory that longctx paths shows: it is made again"
 
 
-def settings(flags: Mapping[str, object]) -> "Settings":
-    """The settings in force here, with `flags` above all; raises ConfigError."""
+def settings(flags: Mapping[str, object], config_file: Path | None = None) -> "Settings":
+    """The settings in force here, with `flags` above all; raises ConfigError. Warnings go to stderr."""
     from longctx import paths
     from longctx.settings import load
 
     user_file = paths.locate(os.environ).config_file
-    return load(flags=flags, environ=os.environ, directory=Path.cwd(), user_file=user_file)
+    return load(flags=flags, environ=os.environ, directory=Path.cwd(), user_file=user_file, config_file=config_file)
 
 
 def with_corpus_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longctx.commands.options import OUTPUT, Chosen, settings, with_corpus_options
+from longctx.commands.options import OUTPUT, Chosen, with_corpus_options
 from longctx.errors import DoesNotFit
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ def plan(
     """
     from longctx import plan as planning
 
-    limit = settings({"budget": budget}).budget
+    limit = chosen.settings(budget=budget).budget
     with chosen.corpus(sources or [], index=False) as (corpus, _):
         built = planning.build(corpus)
         branch = planning.tree(corpus.files, ", ".join(corpus.request.inputs[:3]))
         if as_json:
             typer.echo(json.dumps(_json(corpus, built, branch, limit), indent=2))
         else:
-            _print(corpus, built, branch, depth)
+            _print(corpus, built, branch, depth, chosen.settings().color)
         if limit is not None and built.tokens > limit:
             _refuse(corpus, built, limit)
 
@@ -63,12 +63,10 @@ def _refuse(corpus: "Corpus", built: "PromptPlan", limit: int) -> None:
     )
 
 
-def _print(corpus: "Corpus", built: "PromptPlan", branch: "Branch", depth: int) -> None:
-    from rich.console import Console
+def _print(corpus: "Corpus", built: "PromptPlan", branch: "Branch", depth: int, color: str) -> None:
+    from longctx.terminal import estimates_table, new_console, token_tree
 
-    from longctx.terminal import estimates_table, token_tree
-
-    console = Console(highlight=False)
+    console = new_console(color)
     console.print(token_tree(branch, depth))
     last = f", {built.windows[-1].size:,} in the last" if built.windows else ""
     typer.echo(

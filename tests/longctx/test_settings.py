@@ -75,12 +75,12 @@ def test_each_layer_beats_the_ones_below_it(tmp_path: Path) -> None:
 
 
 def test_the_nearest_project_is_taken_and_a_foreign_pyproject_is_passed_over(tmp_path: Path) -> None:
-    write(tmp_path / "longctx.toml", "model = 'far'\n")
-    near = write(tmp_path / "a" / "pyproject.toml", "[tool.longctx]\nmodel = 'near'\n")
+    write(tmp_path / "longctx.toml", "engine = 'far'\n")
+    near = write(tmp_path / "a" / "pyproject.toml", "[tool.longctx]\nengine = 'near'\n")
     write(tmp_path / "a" / "b" / "pyproject.toml", "[project]\nname = 'longctx-plugin'\n")
     deep = tmp_path / "a" / "b" / "c"
     deep.mkdir()
-    assert {n: (s.value, s.origin) for n, s in read_project(deep).values.items()} == {"model": ("near", str(near))}
+    assert {n: (s.value, s.origin) for n, s in read_project(deep).values.items()} == {"engine": ("near", str(near))}
 
 
 def test_a_file_below_the_current_directory_is_never_read(tmp_path: Path) -> None:
@@ -96,13 +96,13 @@ def test_a_file_below_the_current_directory_is_never_read(tmp_path: Path) -> Non
         "command = ['sh', '-c', 'true']",
         "engine = 'https://elsewhere.example/v1'",
         "engine = { url = 'https://elsewhere.example' }",
-        "model = '/tmp/theirs'",
+        "engine = '/tmp/theirs'",
     ],
 )
 def test_a_project_may_not_say_where_text_is_sent(tmp_path: Path, line: str) -> None:
     project = write(tmp_path / "project" / "longctx.toml", f"{line}\nmax_file_mb = 7\n")
     found = settings(tmp_path)
-    assert (found.engine, found.model, found.max_file_mb) == ("evidence", "scout", 7)
+    assert (found.engine, found.max_file_mb) == ("evidence", 7)
     key = line.split(" ", 1)[0]
     [warning] = found.warnings
     assert (warning.where, warning.key, warning.is_error) == (str(project), key, False)
@@ -110,8 +110,8 @@ def test_a_project_may_not_say_where_text_is_sent(tmp_path: Path, line: str) -> 
 
 
 def test_the_same_key_in_the_users_own_file_is_taken(tmp_path: Path) -> None:
-    write(tmp_path / "config.toml", "model = '/models/scout'\n")
-    assert settings(tmp_path).model == "/models/scout"
+    write(tmp_path / "config.toml", "engine = '/models/scout'\n")
+    assert settings(tmp_path).engine == "/models/scout"
 
 
 def test_an_unknown_key_names_file_key_and_the_nearest(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_unknown_variables_warn_and_home_is_no_setting(tmp_path: Path) -> None:
     found = settings(tmp_path, environ={"LONGCTX_HOME": "/x", "LONGCTX_ENGIN": "y", "LONGCTX_MODEL": ""})
     assert [(w.where, w.is_error) for w in found.warnings] == [("environment LONGCTX_ENGIN", False)]
     assert "did you mean 'engine'" in found.warnings[0].message
-    assert found.model == "scout"
+    assert found.engine == "evidence"
 
 
 def test_no_color_is_weaker_than_what_the_user_wrote(tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_no_color_is_weaker_than_what_the_user_wrote(tmp_path: Path) -> None:
     ("content", "message"),
     [
         (b"index = [", "is not valid"),
-        (b"model = '\xff'", "is not UTF-8"),
+        (b"engine = '\xff'", "is not UTF-8"),
         (b"#" * (1024 * 1024 + 1), "larger than 1 MiB"),
         (b"include = " + b"[" * 100_000, "nested too deeply"),
     ],

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 Migration = Callable[["sqlite_utils.Database"], None]
-BUSY_TIMEOUT_S = 10.0
+BUSY_TIMEOUT_S = 30.0
+CACHE_KIB = 16_000  # pages of a transaction stay here until it ends: 3 % of a first ingest's CPU time
 
 
 class DatabaseTrouble(Exception):
@@ -58,8 +59,9 @@ def _migrated(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     if is_new:
         path.chmod(0o600)
-        connection.execute("PRAGMA page_size = 16384")
+        connection.execute("PRAGMA page_size = 32768")
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > len(migrations):
         connection.close()

@@ -116,34 +116,35 @@ class Document:
 
 
 def to_json(document: Document) -> dict[str, Any]:
-    """Plain JSON values for everything but the text, which is kept apart."""
-    return {
-        "kind": document.kind,
+    """Plain JSON values for everything but the text, which is kept apart; what is as by default is left out."""
+    rows: dict[str, Any] = {
         "title": document.title,
         "pages": [[p.number, p.label, p.start, p.end, p.kind] for p in document.pages],
         "headings": [[h.start, h.level, h.title] for h in document.headings],
-        "source_lines": document.source_lines,
-        "encoding": document.encoding,
         "replaced": document.replaced,
         "notes": list(document.notes),
         "metadata": dict(document.metadata),
     }
+    kept = {name: value for name, value in rows.items() if value}
+    if document.source_lines is not None:
+        kept["source_lines"] = document.source_lines
+    return {"kind": document.kind, "encoding": document.encoding, **kept}
 
 
 def from_json(text: str, fields: Mapping[str, Any]) -> Document:
     """The inverse of `to_json`; raises KeyError or ValueError where `fields` is not its output."""
-    lines = fields["source_lines"]
+    lines = fields.get("source_lines")
     return Document(
         text=text,
         kind=Kind(fields["kind"]),
-        title=fields["title"],
-        pages=tuple(Page(n, label, a, b, PageKind(kind)) for n, label, a, b, kind in fields["pages"]),
-        headings=tuple(Heading(*row) for row in fields["headings"]),
+        title=fields.get("title", ""),
+        pages=tuple(Page(n, label, a, b, PageKind(kind)) for n, label, a, b, kind in fields.get("pages", ())),
+        headings=tuple(Heading(*row) for row in fields.get("headings", ())),
         source_lines=None if lines is None else _pairs(lines),
         encoding=fields["encoding"],
-        replaced=fields["replaced"],
-        notes=tuple(fields["notes"]),
-        metadata=fields["metadata"],
+        replaced=fields.get("replaced", 0),
+        notes=tuple(fields.get("notes", ())),
+        metadata=fields.get("metadata", {}),
     )
 
 

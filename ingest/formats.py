@@ -3,6 +3,7 @@
 `sniff` names the format that decides on a reader, `kind_of` what a text file's text is.
 """
 
+import codecs
 import re
 
 from ingest.document import Kind
@@ -62,6 +63,20 @@ _IMAGE_BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"msf1")
 _MARK_UP = re.compile(rb"\s*(?:<\?xml[^>]{0,200}>\s*)?(?:<!--.{0,500}?-->\s*)?<(?:!doctype\s+html|html)\b", re.I | re.S)
 _MAIL_HEAD = re.compile(rb"(?:[A-Za-z-]{2,40}:[^\n]*\n(?:[ \t][^\n]*\n)*){2}")
 _UTF16 = re.compile(rb"(?:\xff\xfe|\xfe\xff)|(?:[\t\n\r -~]\0){8}|(?:\0[\t\n\r -~]){8}|(?:[\t\n\r -~]\0{3}){4}")
+# What is left of text without them: bytes that are hardly ever written. An odd one comes of a crash or of padding.
+_CONTROLS = bytes(sorted(set(range(32)) - set(b"\b\t\n\f\r\x1b") | {0x7F}))
+_STRAY_SHARE = 0.001
+_LEAST_WIDE_CHARACTERS = 16
+_LETTER_SHARE, _WRITTEN_SHARE = 0.5, 0.95
+_PAUSE_SHARE = 0.01
+_LAST_LATIN = "\u02ff"
+_PAUSE = re.compile("[\n\r \u3000-\u3002\uff0c]")
+_ROUND_SHARE = 0.08  # numbers in binary formats are padded with zeros on either side, letters are not
+# The letters of the living scripts and the signs beside them; half of what two arbitrary bytes make is none of these.
+_WRITTEN = re.compile(
+    "[\t\n\r -~\xa0-\u024f\u0370-\u06ff\u0900-\u0dff\u0e00-\u0e7f\u10a0-\u10ff\u2010-\u206f\u20a0-\u20bf\u3000-\u30ff"
+    "\u3400-\u9fff\uac00-\ud7a3\uff00-\uffef]+"
+)
 _WIDE_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 
 _BY_NAME = {
@@ -143,6 +158,50 @@ def kind_of(path: str, text: str) -> Kind:
     return Kind.CODE if len(_CODE_SIGNS.findall(start)) > _CODE_SIGN_SHARE * len(start) else Kind.PROSE
 
 
+def is_nearly_utf8(content: bytes, *, whole: bool) -> bool:
+    """Whether this is UTF-8 with next to no control characters; without `whole` its last character may be cut."""
+    return _controls(content) <= len(content) * _STRAY_SHARE and _is_utf8(content, whole=whole)
+
+
+def wide_encoding(head: bytes) -> str | None:
+    """UTF-16 without a mark in a script other than Latin, told by the letters that it makes; None where it isn't.
+
+    Pairs of ASCII or of GBK bytes make letters too, but neither NULs nor spaces, line ends and full stops between them.
+    """
+    if b"\0" not in head or is_nearly_utf8(head.replace(b"\0", b""), whole=False):
+        return None
+    return next((encoding for encoding in ("utf-16-le", "utf-16-be") if _makes_words(head, encoding)), None)
+
+
+def _makes_words(head: bytes, encoding: str) -> bool:
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head)[:_LOOKED_AT_CHARACTERS]
+    except UnicodeDecodeError:
+        return False
+    size = len(text)
+    if len(_PAUSE.findall(text)) < _PAUSE_SHARE * size:
+        return False
+    if sum(map(len, _WRITTEN.findall(text))) < max(_LEAST_WIDE_CHARACTERS, _WRITTEN_SHARE * size):
+        return False
+    round_codes = sum(ord(character) % 256 == 0 for character in text)
+    return (
+        round_codes <= _ROUND_SHARE * size
+        and sum(character > _LAST_LATIN for character in text) >= _LETTER_SHARE * size
+    )
+
+
+def _controls(content: bytes) -> int:
+    return len(content) - len(content.translate(None, _CONTROLS))
+
+
+def _is_utf8(content: bytes, *, whole: bool) -> bool:
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(content, whole)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _ending(path: str) -> str:
     stem, dot, ending = path.rpartition("/")[2].rpartition(".")
     return ending.lower() if dot and stem else ""
@@ -169,9 +228,16 @@ def _image_or_binary(head: bytes, ending: str) -> str | None:
         return "image" if head[8:12] in _IMAGE_BRANDS else "video"
     if head[:2] == b"BM" and ending in ("bmp", "dib"):
         return "image"
-    if b"\0" in head and not head.startswith(_WIDE_MARKS) and not _UTF16.match(head):
+    if b"\0" in head and not _is_text(head):
         return "pdf" if ending == "pdf" else "binary"
     return None
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether a head with NULs is text nevertheless."""
+    if head.startswith(_WIDE_MARKS) or _UTF16.match(head):
+        return True
+    return is_nearly_utf8(head, whole=False) or wide_encoding(head) is not None
 
 
 def _text_format(head: bytes, ending: str) -> str:

@@ -1,30 +1,47 @@
 """What git knows of a tree: its files, how recently each was changed, and copies of remote repositories.
 
 A repository's own configuration is data from a stranger: nothing in it may start a program or reach a
-network. So hooks, file-system monitors and transports are off in every call, and names that lead out of the
-tree are refused.
+network. So hooks, file-system monitors and transports are off in every call, names that lead out of the tree are
+refused, and a git that waits for what never comes (a pipe named `.gitignore`) is ended. Passwords in an address
+are used and never kept.
 """
 
+import fcntl
 import hashlib
 import os
 import re
+import signal
 import subprocess
+import tempfile
+import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ingest.errors import GitFailed
 from ingest.naming import safe_text
 
 UNCOMMITTED = 2**40  # later than any commit
-HEAT_COMMITS = 400
+HEAT_COMMITS = 250
+LOCAL_SECONDS = 20.0
+REMOTE_SECONDS = 3600.0
+ABANDONED_AFTER_S = 24 * 3600
 
 # A host or path that begins with a dash would be read as an option by what git starts.
 _REMOTE = re.compile(r"(?:(?:https?|ssh|git)://(?!-)|file:///|[\w.]+@(?![-/])[\w.-]+:(?!-))[^\s\x00-\x1f\x7f]+")
+# For ssh the user is part of the place, a password is not; for the others either may be a token.
+_SSH_PASSWORD = re.compile(r"^(ssh://[^/@:]*):[^/]*@")
+_USERINFO = re.compile(r"^((?!ssh:)[a-z][a-z+]*://)[^/]*@", re.IGNORECASE)
+_USER_OF_HOST = re.compile(r"^(?:\w+://[^/]*@|\w+://|[\w.]+@)")
 _TRANSPORTS = "file:git:http:https:ssh"
 _HARMLESS = (
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "core.alternateRefsCommand=",
+    "core.attributesFile=/dev/null",
+    "diff.orderFile=/dev/null",
+    "mailmap.file=/dev/null",
+    "log.mailmap=false",
     "log.showSignature=false",
     "submodule.recurse=false",
     "gc.auto=0",
@@ -43,6 +60,10 @@ _KEPT_VARIABLES = (
 _KEPT_PREFIXES = ("GIT_CEILING_", "GIT_SSH", "GIT_SSL_", "GIT_HTTP_", "GIT_PROXY_")
 
 
+class NoAnswer(GitFailed):
+    """git did not end in the time it is given."""
+
+
 class _NoGit(GitFailed):
     """There is no git on this machine."""
 
@@ -51,7 +72,7 @@ def tracked(root: str) -> list[bytes] | None:
     """What git tracks or does not ignore below `root`, sorted; a repository inside it is listed as a folder.
 
     None where `root` is in no working tree, where git lists nothing of it, or without git itself.
-    Raises GitFailed where git refuses to list.
+    Raises GitFailed where git refuses to list, NoAnswer where it hangs.
     """
     command = ["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]
     try:
@@ -69,7 +90,7 @@ def tracked(root: str) -> list[bytes] | None:
 def heat(root: str, commits: int = HEAT_COMMITS) -> dict[bytes, int]:
     """When each file below `root` was last committed (Unix time), as far as the last `commits` tell.
 
-    What is not committed at all is the hottest.
+    What is not committed at all is the hottest. Empty where git can't say; raises NoAnswer where it hangs.
     """
     options = [
         "--no-renames",
@@ -83,6 +104,8 @@ def heat(root: str, commits: int = HEAT_COMMITS) -> dict[bytes, int]:
     try:
         output = _run(root, command, transports="none")
         new = _run(root, ["ls-files", "-z", "--others", "--exclude-standard"], transports="none")
+    except NoAnswer:
+        raise
     except GitFailed:
         return {}
     return _last_times(output) | dict.fromkeys(filter(None, new.split(b"\0")), UNCOMMITTED)
@@ -93,17 +116,25 @@ def is_remote(text: str) -> bool:
     return not text.startswith("-") and _REMOTE.fullmatch(text) is not None
 
 
+def public_url(text: str) -> str:
+    """`text` without the user and password of an address, for display and as its identity; all else as it is.
+
+    The user of an ssh address stays: without it the address names another account.
+    """
+    return _USERINFO.sub(r"\1", _SSH_PASSWORD.sub(r"\1@", text))
+
+
 def clone(url: str, into: str) -> str:
     """A shallow copy of `url` in a folder of its own below `into`; one that is there is brought up to date.
 
-    Returns the folder. Raises GitFailed with one line that says what git said.
+    Returns the folder, which holds no password. Raises GitFailed with one line that says what git said.
     """
     if not is_remote(url):
-        raise GitFailed(f"not an address git may clone: {url}", "use https://, ssh://, git:// or file://")
+        raise GitFailed(f"not an address git may clone: {public_url(url)}", "use https://, ssh://, git:// or file://")
     Path(into).mkdir(parents=True, exist_ok=True)
     folder = os.path.abspath(os.path.join(into, _folder_name(url)))
     if os.path.isdir(f"{folder}/.git"):
-        _update(folder)
+        _update(url, folder)
     else:
         _clone(url, folder)
     return folder
@@ -111,7 +142,7 @@ def clone(url: str, into: str) -> str:
 
 def short_name(url: str) -> str:
     """`url` without scheme, user and `.git`: how its files are told from others ("github.com/pallets/flask")."""
-    bare = re.sub(r"^\w+://", "", url).rpartition("@")[2]
+    bare = _USER_OF_HOST.sub("", url)
     return bare.rstrip("/").removesuffix(".git").replace(":", "/").strip("/")
 
 
@@ -125,17 +156,35 @@ def _clone(url: str, folder: str) -> None:
         "--template=",
         "--quiet",
     ]
-    unfinished = f"{folder}.part"
-    _remove(unfinished)
+    into, name = os.path.split(folder)
+    _remove_abandoned(into)
+    unfinished = tempfile.mkdtemp(dir=into, prefix=f"{name}.", suffix=".part")
     try:
-        _run("/", ["clone", *options, "--", url, unfinished], transports=_TRANSPORTS)
-    except BaseException:
+        _run("/", ["clone", *options, "--", url, unfinished], transports=_TRANSPORTS, seconds=REMOTE_SECONDS)
+        _run(unfinished, ["remote", "set-url", "origin", public_url(url)], transports="none")
+        _move(unfinished, folder)
+    finally:
         _remove(unfinished)
-        raise
-    os.replace(unfinished, folder)
 
 
-def _update(folder: str) -> None:
+def _move(unfinished: str, folder: str) -> None:
+    """Put the copy in its place, unless another process was first: then theirs is as good."""
+    try:
+        os.rename(unfinished, folder)
+    except OSError:
+        if not os.path.isdir(f"{folder}/.git"):
+            raise
+
+
+def _remove_abandoned(into: str) -> None:
+    """Take away what processes that were killed left unfinished."""
+    for part in Path(into).glob("*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > ABANDONED_AFTER_S:
+                _remove(str(part))
+
+
+def _update(url: str, folder: str) -> None:
     fetch = [
         "fetch",
         "--depth",
@@ -144,12 +193,25 @@ def _update(folder: str) -> None:
         "--no-recurse-submodules",
         "--quiet",
         "--",
-        "origin",
+        url,
         "HEAD",
     ]
-    _run(folder, fetch, transports=_TRANSPORTS)
-    _run(folder, ["reset", "--hard", "--quiet", "FETCH_HEAD"], transports="none")
-    _run(folder, ["clean", "-ffdxq"], transports="none")
+    with _held(folder):
+        _run(folder, fetch, transports=_TRANSPORTS, seconds=REMOTE_SECONDS)
+        _run(folder, ["reset", "--hard", "--quiet", "FETCH_HEAD"], transports="none", seconds=REMOTE_SECONDS)
+        _run(folder, ["clean", "-ffdxq"], transports="none", seconds=REMOTE_SECONDS)
+
+
+@contextmanager
+def _held(folder: str) -> Iterator[None]:
+    """One process at a time: git gives up where another git is at work in the same folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _remove(folder: str) -> None:
@@ -160,7 +222,7 @@ def _remove(folder: str) -> None:
 
 def _folder_name(url: str) -> str:
     readable = re.sub(r"[^\w.-]+", "-", short_name(url), flags=re.ASCII)[-60:].lstrip("-.")
-    return f"{readable}-{hashlib.sha256(url.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+    return f"{readable}-{hashlib.sha256(public_url(url).encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
 
 
 def _stays_inside(name: bytes) -> bool:
@@ -169,35 +231,50 @@ def _stays_inside(name: bytes) -> bool:
 
 def _last_times(output: bytes) -> dict[bytes, int]:
     times: dict[bytes, int] = {}
-    for time, names in _commits(output):
+    for committed, names in _commits(output):
         for name in names:
-            times.setdefault(name, time)
+            times.setdefault(name, committed)
     return times
 
 
 def _commits(output: bytes) -> Iterator[tuple[int, Iterable[bytes]]]:
     """Each commit of `git log -z --format=%x00%ct --name-only`, newest first: its time and its files."""
     for block in output.split(b"\0\0"):
-        time, _, names = block.lstrip(b"\0").partition(b"\0")
-        if time.isdigit():
-            yield int(time), filter(None, names.removeprefix(b"\n").split(b"\0"))
+        committed, _, names = block.lstrip(b"\0").partition(b"\0")
+        if committed.isdigit():
+            yield int(committed), filter(None, names.removeprefix(b"\n").split(b"\0"))
 
 
-def _run(folder: str, command: Sequence[str], *, transports: str) -> bytes:
+def _run(folder: str, command: Sequence[str], *, transports: str, seconds: float | None = None) -> bytes:
     settings = [part for setting in _HARMLESS for part in ("-c", setting)]
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             ["git", "-C", folder, *settings, *command],
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env=_environment(transports),
-            check=False,
+            start_new_session=True,
         )
     except FileNotFoundError as error:
         raise _NoGit("git is not installed", "install git, or give a folder") from error
-    if done.returncode:
-        raise GitFailed(_last_words(done.stderr))
-    return done.stdout
+    output, said = _ended(process, LOCAL_SECONDS if seconds is None else seconds)
+    if process.returncode:
+        raise GitFailed(_last_words(said))
+    return output
+
+
+def _ended(process: subprocess.Popen[bytes], seconds: float) -> tuple[bytes, bytes]:
+    """What the process wrote; with an interruption or when its time is up, it and all that it started end."""
+    with process:
+        try:
+            return process.communicate(timeout=seconds)
+        except BaseException as error:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise NoAnswer(f"git gave no answer in {seconds:g} seconds") from None
+            raise
 
 
 def _environment(transports: str) -> dict[str, str]:
@@ -222,4 +299,4 @@ def _last_words(stderr: bytes) -> str:
     lines = [line.strip() for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
     said = (fatal or lines or ["git gave no reason"])[0].removeprefix("fatal: ").removeprefix("error: ")
-    return safe_text(re.sub(r"//[^/@\s]+@", "//", said))
+    return safe_text(re.sub(r"//[^/\s]*@", "//", said))

@@ -26,9 +26,8 @@ LINES = frozenset({"br", "caption", "dd", "dt", "li", "optgroup", "option", "tr"
 LEVELS = {"title": 0, "h1": 1, "h2": 2, "h3": 3, "h4": 4, "h5": 5, "h6": 6}
 CELLS = frozenset({"td", "th"})
 
-UNDISPLAYED = re.compile(r"\sstyle\s*=[^>]*display\s*:\s*none", re.IGNORECASE)
-HIDDEN = re.compile(r"\shidden(?=[\s=/]|$)", re.IGNORECASE)
-QUOTED = re.compile(r"\"[^\"]*+\"|'[^']*+'")
+ATTRIBUTE = re.compile(r"([^\s=/\"']++)(?:\s*+=\s*+(\"[^\"]*+\"|'[^']*+'|[^\s\"']*+))?+")
+UNDISPLAYED = re.compile(r"display\s*+:\s*+none", re.IGNORECASE)
 
 SPACE, LINE, BLANK = 1, 2, 3  # how far the next text stands from the last
 GAPS = ("", " ", "\n", "\n\n")
@@ -80,7 +79,11 @@ def _read_markup(text: str, start: int, page: "_Page", unclosed: set[str]) -> in
 
 
 def _is_hidden(attributes: str) -> bool:
-    return bool(UNDISPLAYED.search(attributes) or HIDDEN.search(QUOTED.sub('""', attributes)))
+    for match in ATTRIBUTE.finditer(attributes):
+        name = match[1].lower()
+        if name == "hidden" or (name == "style" and UNDISPLAYED.search(match[2] or "")):
+            return True
+    return False
 
 
 def _past_comment(text: str, start: int, unclosed: set[str]) -> int:

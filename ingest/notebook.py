@@ -1,12 +1,13 @@
 """Jupyter notebooks to text: cells in order, each a numbered page, with what they printed.
 
 It refuses to run a cell and to read images and rich output; it takes the plain text that stands beside them.
+What would take more memory than a notebook ever needs is refused before it is parsed, or read in part.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ingest.document import Document, Heading, Kind, Page, PageKind
@@ -14,32 +15,69 @@ from ingest.outcome import ReadFailure, Status
 
 READER_VERSION = "notebook-1"
 
+MOST_CELLS = 100_000
+MOST_BRACKETS = 2_000_000  # each is an object or a list of up to 250 bytes once it is parsed
 OUTPUT_LIMIT = 2_000  # characters of one output; a log of an hour is no document
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 FENCE = re.compile(r"\s{0,3}(```|~~~)")
-TITLE = re.compile(r"[ ]{0,3}(#{1,6})[ \t]+(.*?)[ \t#]*$")
+TITLE = re.compile(r"[ ]{0,3}(#{1,6})[ \t]++(.*)")
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def read_notebook(text: str) -> Document:
     """The cells of an .ipynb file, formats 3 and 4; raises ReadFailure where it is not one."""
     notebook = _parse(text)
-    parts: list[str] = []
-    pages: list[Page] = []
-    headings: list[Heading] = []
-    shortened = start = 0
-    for number, cell in enumerate(_cells(notebook), 1):
+    read = _Read()
+    count = 0
+    for count, cell in enumerate(_cells(notebook), 1):
+        if count <= MOST_CELLS:
+            read.add(count, cell)
+    partly = f"first {MOST_CELLS:,} of {count:,} cells" if count > MOST_CELLS else ""
+    return read.document(partly)
+
+
+@dataclass(slots=True)
+class _Read:
+    """What was read so far. An empty cell counts and leaves nothing."""
+
+    parts: list[str] = field(default_factory=list)
+    pages: list[Page] = field(default_factory=list)
+    headings: list[Heading] = field(default_factory=list)
+    shortened: int = 0
+    length: int = 0
+
+    def add(self, number: int, cell: Mapping[str, Any]) -> None:
         words, cut = _cell_text(cell)
-        headings += _headings(cell, words, start)
-        shortened += cut
-        parts.append(words)
-        end = start + len(words) + 2
-        pages.append(Page(number, _label(cell, number), start, end, PageKind.CELL))
-        start = end
-    return _document("\n\n".join(parts), pages, headings, shortened)
+        if not words.strip():
+            return
+        self.headings += _headings(cell, words, self.length)
+        self.shortened += cut
+        self.parts.append(words)
+        end = self.length + len(words) + 2
+        self.pages.append(Page(number, _label(cell, number), self.length, end, PageKind.CELL))
+        self.length = end
+
+    def document(self, partly: str) -> Document:
+        text = "\n\n".join(self.parts)
+        if self.pages:
+            self.pages[-1] = replace(self.pages[-1], end=len(text))
+        notes = (f"{self.shortened} outputs shortened to {OUTPUT_LIMIT:,} characters",) if self.shortened else ()
+        return Document(
+            text=text,
+            kind=Kind.NOTEBOOK,
+            title=next((heading.title for heading in self.headings if heading.level == 1), ""),
+            pages=tuple(self.pages),
+            headings=tuple(self.headings),
+            source_lines=(),
+            notes=notes,
+            metadata={"partly": partly} if partly else {},
+        )
 
 
 def _parse(text: str) -> Mapping[str, Any]:
+    brackets = text.count("{") + text.count("[")
+    if brackets > MOST_BRACKETS:
+        raise ReadFailure(Status.TOO_LARGE, f"{brackets:,} objects and lists, limit {MOST_BRACKETS:,}")
     try:
         notebook = json.loads(text)
     except RecursionError:
@@ -51,27 +89,11 @@ def _parse(text: str) -> Mapping[str, Any]:
     return notebook
 
 
-def _document(text: str, pages: list[Page], headings: list[Heading], shortened: int) -> Document:
-    if pages:
-        pages[-1] = replace(pages[-1], end=len(text))
-    notes = (f"{shortened} outputs shortened to {OUTPUT_LIMIT:,} characters",) if shortened else ()
-    return Document(
-        text=text,
-        kind=Kind.NOTEBOOK,
-        title=next((heading.title for heading in headings if heading.level == 1), ""),
-        pages=tuple(pages),
-        headings=tuple(headings),
-        source_lines=(),
-        notes=notes,
-    )
-
-
 def _cells(notebook: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     sheets = notebook.get("worksheets")
-    for sheet in [notebook] if sheets is None else sheets:
-        for cell in sheet.get("cells") or () if isinstance(sheet, dict) else ():
-            if isinstance(cell, dict):
-                yield cell
+    for sheet in sheets if isinstance(sheets, list) else [notebook]:
+        cells = sheet.get("cells") if isinstance(sheet, dict) else None
+        yield from (cell for cell in cells if isinstance(cell, dict)) if isinstance(cells, list) else ()
 
 
 def _label(cell: Mapping[str, Any], number: int) -> str:
@@ -126,6 +148,6 @@ def _headings(cell: Mapping[str, Any], words: str, start: int) -> Iterator[Headi
         match = None if fenced else TITLE.match(line.rstrip("\r\n"))
         if FENCE.match(line):
             fenced = not fenced
-        elif match and match[2]:
-            yield Heading(start + match.start(1), len(match[1]), match[2])
+        elif match and (title := match[2].rstrip(" \t#")):
+            yield Heading(start + match.start(1), len(match[1]), title)
         start += len(line)

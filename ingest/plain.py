@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ingest.document import Document
-from ingest.formats import kind_of
+from ingest.formats import is_nearly_utf8, kind_of, wide_encoding
 from ingest.formats import sniff as sniff
 from ingest.outcome import ReadFailure, Status
 from ingest.source import Source, signature_of
@@ -99,7 +99,7 @@ def decode(content: bytes) -> Decoded:
         if content.startswith(mark):
             return _checked(_decode_as(content, encoding))
     if b"\0" in content:
-        return _checked(_decode_as(content, _unmarked(content)))
+        return _with_nuls(content)
     try:
         return _checked(Decoded(content.decode("utf-8"), "utf-8"))
     except UnicodeDecodeError:
@@ -193,8 +193,19 @@ def _decode_as(content: bytes, encoding: str) -> Decoded:
     return decoded
 
 
-def _unmarked(content: bytes) -> str:
-    """UTF-16 or UTF-32 without a mark, told by where the NULs of ASCII characters stand. Raises ReadFailure."""
+def _with_nuls(content: bytes) -> Decoded:
+    """UTF-16 or UTF-32 without a mark, or UTF-8 in which a few NULs strayed. Raises ReadFailure."""
+    encoding = _unmarked(content)
+    if encoding is None and is_nearly_utf8(content, whole=True):
+        return _checked(Decoded(content.decode("utf-8"), "utf-8"))
+    encoding = encoding or wide_encoding(content[:HEAD_BYTES])
+    if encoding is None or len(content) % 2:
+        raise ReadFailure(Status.BINARY)
+    return _checked(_decode_as(content, encoding))
+
+
+def _unmarked(content: bytes) -> str | None:
+    """UTF-16 or UTF-32 without a mark, told by where the NULs of ASCII characters stand."""
     sample = content[: HEAD_BYTES - HEAD_BYTES % 4]
     zeros = [sample[offset::4].count(0) * 4 / max(4, len(sample)) for offset in range(4)]
     shapes = {
@@ -207,16 +218,19 @@ def _unmarked(content: bytes) -> str:
         fits = all(share > 0.2 if zero else share < 0.02 for share, zero in zip(zeros, shape, strict=True))
         if fits and len(content) % (4 if "32" in encoding else 2) == 0:
             return encoding
-    raise ReadFailure(Status.BINARY)
+    return None
 
 
 def _checked(decoded: Decoded) -> Decoded:
-    """`decoded`, unless its beginning is not what people or programs write as text. Raises ReadFailure."""
+    """`decoded` without NULs, unless its beginning is not what is written as text. Raises ReadFailure."""
     head = decoded.text[:HEAD_BYTES]
     _check_controls(head.encode("utf-8", "replace"))
     if decoded.replaced > len(decoded.text) / 10:
         raise ReadFailure(Status.BINARY)
-    return decoded
+    nuls = decoded.text.count("\0")
+    if not nuls:
+        return decoded
+    return Decoded(decoded.text.replace("\0", "\ufffd"), decoded.encoding, decoded.replaced + nuls)
 
 
 def _check_controls(content: bytes) -> None:

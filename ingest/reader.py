@@ -5,9 +5,10 @@ bytes that were read before, by this corpus or another, are not parsed again.
 """
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingest import formats, markup, notebook, plain, rules, secrets
 from ingest.document import Document, Kind
@@ -25,17 +26,30 @@ PARSED_FORMATS = frozenset({"pdf", "docx", "pptx", "xlsx", "xls", "epub", "odt",
 # One version for each reader: raising it reads those files anew and leaves the others alone.
 READER_VERSIONS = {
     "text": "text/1",
-    "markdown": "text/1",
+    "markdown": "markdown/1",
     "html": "html/1",
     "notebook": "notebook/1",
     "pdf": "pdf/1",
 }
 OFFICE_VERSION = "office/1"
-CURRENT_VERSIONS = frozenset({*READER_VERSIONS.values(), OFFICE_VERSION})
 BYTES_PER_TOKEN = 4  # measured 3.2 to 4.4 over code and prose: good for "about"
 PENDING_PER_WORKER = 2
 SECRETS_NAMED = 5
+_SURROGATE = re.compile("[\ud800-\udfff]")
 STOPPED = "parser stopped"  # how a worker's failure begins that may not happen again on a less busy machine
+
+
+def is_current(reader: str) -> bool:
+    """Whether text or failure of this reader version need not be read again; "" is no reader's."""
+    return reader.partition(":")[0] in {"", OFFICE_VERSION, *READER_VERSIONS.values()}
+
+
+def version_of(format_name: str, path: str = "", head: bytes = b"") -> str:
+    """The reader of a format with its version; for text also what kind of text, which its path decides."""
+    version = READER_VERSIONS.get(format_name, OFFICE_VERSION)
+    if format_name not in ("text", "markdown"):
+        return version
+    return f"{version}:{formats.kind_of(path, head.decode('utf-8', 'replace'))}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,8 @@ class Reader:
             return self._begin(source)
         except ReadFailure as failure:
             return _failed(source, failure)
+        except Exception as error:  # noqa: BLE001 - the reader's wall: one odd file never costs the others
+            return _failed(source, ReadFailure(Status.BROKEN, f"{type(error).__name__}: {error}"))
 
     def _begin(self, source: Source) -> "Reading | tuple[_Parse, Future[WorkerResult]]":
         self._check_rules(source)
@@ -127,9 +143,11 @@ class Reader:
 
     def _read_text(self, source: Source, format_name: str, content: bytes) -> Reading:
         digest = hashlib.sha256(content).hexdigest()
-        reader = READER_VERSIONS[format_name]
+        reader = version_of(format_name, source.path, content[: plain.HEAD_BYTES])
         shelved = self._shelf.get(digest, reader)
         if shelved is not None and not self._may_open_now(source, shelved):
+            if shelved.document is not None:
+                self._check_minified(source, shelved.document)
             return self._from_shelf(source, digest, reader, shelved)
         document = _text_document(content, source.path, format_name)
         self._check_minified(source, document)
@@ -148,7 +166,7 @@ class Reader:
         if source.content is not None:
             raise ReadFailure(Status.BINARY, f"{format_name} on standard input: give the file's path")
         digest = plain.digest(source, PARSED_LIMIT_BYTES) if whole is None else hashlib.sha256(whole).hexdigest()
-        reader = READER_VERSIONS.get(format_name, OFFICE_VERSION)
+        reader = version_of(format_name)
         shelved = self._shelf.get(digest, reader)
         if shelved is not None and not self._may_open_now(source, shelved):
             return self._from_shelf(source, digest, reader, shelved)
@@ -171,12 +189,13 @@ class Reader:
             if not done:
                 if len(pending) <= at_most:
                     return
+                self._shelf.commit()
                 done = list(wait(pending, return_when=FIRST_COMPLETED).done)
             for future in done:
                 yield self._parsed(pending.pop(future), future)
 
     def _parsed(self, parse: _Parse, future: Future[WorkerResult]) -> Reading:
-        reader = READER_VERSIONS.get(parse.format, OFFICE_VERSION)
+        reader = version_of(parse.format)
         try:
             result = future.result()
         except ReadFailure as failure:
@@ -189,7 +208,8 @@ class Reader:
 
     def _keep(self, source: Source, digest: str, reader: str, document: Document) -> Reading:
         """Put a fresh document on the shelf; one with secrets in it leaves only their lines and kinds there."""
-        found = [f"line {finding.line}: {finding.kind}" for finding in secrets.find(document.text)]
+        document = _storable(document)
+        found = [_placed(document, finding.line, finding.kind) for finding in secrets.find(document.text)]
         if found and not self._lets_through(source):
             shelved = Shelved(Status.SECRET, "; ".join(found[:SECRETS_NAMED]), None)
         else:
@@ -216,6 +236,23 @@ def _text_document(content: bytes, path: str, format_name: str) -> Document:
     if format_name == "html":
         return Document(document.text, Kind.CODE, encoding=document.encoding, replaced=document.replaced)
     return document
+
+
+def _placed(document: Document, line: int, kind: str) -> str:
+    """Where a secret stands: the line of the file, or the page, where lines of the text are not lines of the file."""
+    offset = 0
+    for _ in range(line - 1):
+        offset = document.text.find("\n", offset) + 1
+    page, place = document.page_at(offset), document.line_at(offset)
+    where = f"{page.kind} {page.number}" if page else f"line {place}" if place else "somewhere"
+    return f"{where}: {kind}"
+
+
+def _storable(document: Document) -> Document:
+    """Without lone surrogates, which JSON may name but no encoding can hold: offsets stay as they are."""
+    if document.text.isascii() or not _SURROGATE.search(document.text):
+        return document
+    return replace(document, text=_SURROGATE.sub("\ufffd", document.text))
 
 
 def _remarked(outcome: Outcome, document: Document) -> Outcome:

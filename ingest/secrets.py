@@ -7,6 +7,7 @@ finds.
 """
 
 import base64
+import binascii
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -197,7 +198,10 @@ def _is_placeholder(kind: str, value: str) -> bool:
 
 def _claims(token: str) -> bytes:
     payload = token.split(".")[1]
-    return base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+    try:
+        return base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+    except binascii.Error:
+        return b""
 
 
 def _values(kind: str, line: bytes) -> Iterator[str]:

@@ -47,8 +47,10 @@ class Shelf:
         return None if row is None else _shelved(row)
 
     def put(self, digest: str, reader: str, shelved: Shelved) -> None:
-        """Keep a reading, in place of an older one of the same bytes by the same reader."""
+        """Keep a reading, in place of an older one of the same bytes by the same reader; a text is never lost to none."""
         document = shelved.document
+        if document is None and self.has(digest, reader):
+            return
         self._begin()
         self._connection.execute(
             "INSERT OR REPLACE INTO readings (digest, reader, status, detail, has_secrets, fields, text)"
@@ -65,8 +67,8 @@ class Shelf:
         )
 
     def has(self, digest: str, reader: str) -> bool:
-        """Whether these bytes were read by this reader version."""
-        query = "SELECT 1 FROM readings WHERE digest = ? AND reader = ?"
+        """Whether the text of these bytes by this reader version is here."""
+        query = "SELECT 1 FROM readings WHERE digest = ? AND reader = ? AND text IS NOT NULL"
         return self._connection.execute(query, (digest, reader)).fetchone() is not None
 
     def commit(self) -> None:

@@ -1,10 +1,12 @@
 """Where files come from: the paths a user gives become a stream of `Source`s, each file listed once.
 
 Folders in a git working tree are listed by git, others by our own walk. Links are followed to files inside
-the root only; all else that is met and can't be read ends in a named `Outcome`. No file's content is looked
-at here.
+the root only, those in a list or found by a glob to what lies below the current folder or the glob's; a path that
+the user typed is followed anywhere. All else that is met and can't be read ends in a named `Outcome`. No file's
+content is looked at here.
 """
 
+import errno
 import glob
 import hashlib
 import os
@@ -16,10 +18,13 @@ from difflib import get_close_matches
 
 from ingest import git
 from ingest.errors import GitFailed, SourceNotFound
+from ingest.git import NoAnswer
 from ingest.outcome import Outcome, Status
 from ingest.rules import OWN_IGNORE_FILE, TOOL_FOLDER, VCS_FOLDERS, IgnoreTree, Selection
 from ingest.secrets import secret_name
 from ingest.walk import Entry, ignore_lines, special, stat_entry, unreadable, walk
+
+STDIN_PATH = "<stdin>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,8 @@ class Source:
 class _Input:
     """One thing the user named: `prefix` goes before the paths of a folder's files, `path` stands for a single file.
 
-    `pattern` keeps the files of a folder that a glob with `**` matches.
+    `pattern` keeps the files of a folder that a glob with `**` matches. Where there `is_link` on the way, it must stay
+    `within` that folder, "" for one that the user typed.
     """
 
     location: str
@@ -66,6 +72,8 @@ class _Input:
     prefix: str = ""
     pattern: str = ""
     named: bool = False
+    is_link: bool = False
+    within: str = ""
 
 
 def discover(
@@ -80,13 +88,13 @@ def discover(
     """Every file that `inputs` name, in one order, and an outcome for each that won't become a source.
 
     An input is a folder, a file, a glob, the address of a repository (cloned below `clone_root`) or `-` for `stdin`;
-    `from_file` is a list of further paths. With one folder as the only input paths are relative to it, else they are
-    as the user gave them. `heat` asks git when each file was last changed. Raises SourceNotFound or GitFailed before
-    anything is yielded.
+    `from_file` is a list of further paths, each a file or folder and nothing else. With one folder as the only input
+    paths are relative to it, else they are as the user gave them. `heat` asks git when each file was last changed.
+    Raises SourceNotFound or GitFailed before anything is yielded.
     """
     alone = len(inputs) == 1 and from_file is None
     found = [one for text in inputs if text != "-" for one in _resolve(text, clone_root, alone=alone)]
-    listed = [_as_given(path, alone=False) for path in from_list(from_file or b"")]
+    listed = _listed(from_file or b"")
     if "-" in inputs:
         yield _stdin_source(stdin or b"")
     yield from _once([*found, *listed], selection, heat)
@@ -99,32 +107,58 @@ def from_list(content: bytes) -> list[str]:
     return [os.fsdecode(line) for line in content.replace(b"\r\n", b"\n").split(b"\n") if line]
 
 
+def _listed(content: bytes) -> list[_Input]:
+    here = os.getcwd()
+    return [replace(_as_given(path, alone=False), within=here) for path in from_list(content)]
+
+
 def _resolve(text: str, clone_root: str, *, alone: bool) -> list[_Input]:
     if os.path.lexists(text):
         return [replace(_as_given(text, alone=alone), named=True)]
     if git.is_remote(text):
         folder = os.path.realpath(git.clone(text, clone_root))
-        return [_Input(folder, text, prefix="" if alone else git.short_name(text) + "/")]
+        return [_Input(folder, git.public_url(text), prefix="" if alone else git.short_name(text) + "/")]
     if glob.has_magic(text):
         return _expand(text)
-    raise SourceNotFound(f"no such file or folder: {text}", _hint(text))
+    raise SourceNotFound(f"no such file or folder: {git.public_url(text)}", _hint(text))
 
 
 def _as_given(text: str, *, alone: bool) -> _Input:
     path = os.path.normpath(text)
     prefix = "" if alone or path == "." else path.rstrip("/") + "/"
-    return _Input(os.path.realpath(text), path, prefix)
+    location = _real(text)
+    return _Input(location, path, prefix, is_link=location != _plain(text))
+
+
+def _real(path: str) -> str:
+    """`realpath`, which recurses with each link: a chain that the system won't follow stays as it is."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return _plain(path)
+    return os.path.realpath(path)
+
+
+def _plain(path: str) -> str:
+    return "/" + os.path.abspath(path).lstrip("/")
 
 
 def _expand(pattern: str) -> list[_Input]:
-    if "**" in pattern:
-        base, rest = _split_glob(pattern)
-        if os.path.isdir(base or "."):
-            return [replace(_as_given(base or ".", alone=False), pattern=rest)]
+    base, rest = _split_glob(pattern)
+    if "**" in pattern and os.path.isdir(base or "."):
+        return [replace(_as_given(base or ".", alone=False), pattern=rest)]
     matches = sorted(glob.glob(pattern))
     if not matches:
         raise SourceNotFound(f"no file matches {pattern}")
-    return [_as_given(path, alone=False) for path in matches]
+    folder = _real(base or ".")
+    return [_matched(path, path[len(base) :], folder) for path in matches]
+
+
+def _matched(path: str, inside: str, folder: str) -> _Input:
+    """A glob's match: links before its first wildcard are the user's own, so only those `inside` its folder count."""
+    one = _as_given(path, alone=False)
+    return replace(one, is_link=one.location != _plain(f"{folder}/{inside}"), within=folder)
 
 
 def _split_glob(pattern: str) -> tuple[str, str]:
@@ -147,7 +181,7 @@ def _hint(text: str) -> str:
 
 def _stdin_source(content: bytes) -> Source:
     digest = int.from_bytes(hashlib.sha256(content).digest()[:7], "big")
-    return Source("stdin", "", Signature(len(content), 0, 0, digest), content=content)
+    return Source(STDIN_PATH, "", Signature(len(content), 0, 0, digest), content=content)
 
 
 def _once(inputs: Sequence[_Input], selection: Selection, heat: bool) -> Iterator[Source | Outcome]:
@@ -165,17 +199,45 @@ def _once(inputs: Sequence[_Input], selection: Selection, heat: bool) -> Iterato
 
 
 def _files(one: _Input, selection: Selection, heat: bool) -> Iterator[Source | Outcome]:
+    refusal = _link_refusal(one, selection) if one.is_link else None
     try:
         status = os.stat(one.location)
     except OSError as error:
-        yield unreadable(one.path, error)
+        yield refusal or unreadable(one.path, error)
         return
-    if stat.S_ISDIR(status.st_mode):
+    if refusal:
+        yield refusal
+    elif stat.S_ISDIR(status.st_mode):
         yield from _Tree(one, selection, heat=heat).files()
     elif stat.S_ISREG(status.st_mode):
         yield Source(one.path, one.location, signature_of(status), named=one.named)
     else:
         yield special(one.path, status.st_mode)
+
+
+def _link_refusal(one: _Input, selection: Selection) -> Outcome | None:
+    """Why what a link leads to is not read, or None."""
+    if one.within:
+        if not _is_below(one.location, one.within):
+            return Outcome(one.path, Status.SPECIAL, f"link leaves the folder: {one.location}")
+        if not VCS_FOLDERS.isdisjoint(one.location[len(one.within) :].split("/")):
+            return Outcome(one.path, Status.SPECIAL, f"link to {one.location}")
+    if os.path.isdir(one.location):
+        return None
+    let_through = selection.includes(one.path)
+    return None if let_through else _secret(one.path, one.location, one.location.lstrip("/"), selection)
+
+
+def _secret(path: str, target: str, shown: str, selection: Selection) -> Outcome | None:
+    """What is said of a link at `path` to a file that is secret by its name, as `shown`, and not let through."""
+    name = secret_name(target)
+    if name and not selection.secrets and not selection.includes(shown):
+        return Outcome(path, Status.SECRET, f"link to {target}: {name}")
+    return None
+
+
+def _is_below(location: str, folder: str) -> bool:
+    return location == folder or location.startswith(folder.rstrip("/") + "/")
 
 
 class _Tree:
@@ -193,6 +255,7 @@ class _Tree:
         self._heat: dict[bytes, int] = {}
         self._left_out = 0
         self._tool_folders: list[str] = []
+        self._git_answers = True
 
     def files(self) -> Iterator[Source | Outcome]:
         """Sources in the order of their paths, then links, then what the user's own patterns left out, as a count."""
@@ -254,15 +317,27 @@ class _Tree:
             yield Outcome(folder, Status.SPECIAL, "a submodule that isn't checked out")
             return
         try:
-            names = git.tracked(location) if self._selection.gitignore else None
+            names = self._tracked_names(location)
         except GitFailed as error:
-            yield Outcome(folder or ".", Status.SPECIAL, f"listed without git, which says: {error}")
+            yield Outcome(folder or ".", Status.SPECIAL, f"listed without git: {error}")
             names = None
         if names is None:
             yield from self._walk(folder)
         else:
             self._add_heat(folder, location)
             yield from self._tracked(folder, names)
+
+    def _tracked_names(self, location: str) -> list[bytes] | None:
+        """What git lists. Once it hung it is asked no more: there may be as many repositories inside as one likes."""
+        if not self._selection.gitignore:
+            return None
+        if not self._git_answers:
+            raise NoAnswer("git gave no answer before")
+        try:
+            return git.tracked(location)
+        except NoAnswer:
+            self._git_answers = False
+            raise
 
     def _walk(self, folder: str) -> Iterator[Entry | Outcome]:
         return walk(
@@ -283,7 +358,10 @@ class _Tree:
     def _add_heat(self, folder: str, location: str) -> None:
         if self._wants_heat:
             inside = os.fsencode(folder)
-            self._heat |= {inside + name: time for name, time in git.heat(location).items()}
+            try:
+                self._heat |= {inside + name: time for name, time in git.heat(location).items()}
+            except NoAnswer:
+                self._wants_heat = False
 
     def _tracked(self, folder: str, names: Iterable[bytes]) -> Iterator[Entry | Outcome]:
         paths = [folder + os.fsdecode(name) for name in names]
@@ -308,11 +386,14 @@ class _Tree:
     def _target(self, path: str, listed: set[int]) -> Source | Outcome:
         shown = self._prefix + path
         try:
+            os.stat(f"{self._root}/{path}")  # refuses a chain of links so long that realpath would recurse too deep
             location = os.path.realpath(f"{self._root}/{path}", strict=True)
             status = os.stat(location)
         except OSError as error:
             return Outcome(shown, Status.SPECIAL, _broken(error))
-        if not location.startswith(self._root + "/"):
+        if location == self._root:
+            return Outcome(shown, Status.SPECIAL, "link to a folder: .")
+        if not _is_below(location, self._root):
             return Outcome(shown, Status.SPECIAL, f"link leaves the folder: {location}")
         target = location.removeprefix(self._root + "/")
         if stat.S_ISREG(status.st_mode) and status.st_ino in listed:
@@ -328,10 +409,7 @@ class _Tree:
             return Outcome("", Status.SPECIAL, f"link to a folder: {target}")
         if not stat.S_ISREG(mode):
             return special("", mode)
-        name = secret_name(target)
-        if name and not self._selection.secrets and not self._selection.includes(self._prefix + target):
-            return Outcome("", Status.SECRET, f"link to {target}: {name}")
-        return None
+        return _secret("", target, self._prefix + target, self._selection)
 
 
 class _RealFolders:
@@ -342,10 +420,13 @@ class _RealFolders:
         self._known = {"": True}
 
     def holds(self, path: str) -> bool:
-        folder = path[: path.rfind("/") + 1]
-        if folder not in self._known:
-            above = self.holds(folder[:-1])
-            self._known[folder] = above and not os.path.islink(f"{self._root}/{folder[:-1]}")
+        folder = known = path[: path.rfind("/") + 1]
+        while known not in self._known:
+            known = known[: known.rfind("/", 0, -1) + 1]
+        while known != folder:
+            above = self._known[known]
+            known = folder[: folder.index("/", len(known)) + 1]
+            self._known[known] = above and not os.path.islink(f"{self._root}/{known[:-1]}")
         return self._known[folder]
 
 

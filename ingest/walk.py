@@ -101,6 +101,8 @@ def unreadable(path: str, error: OSError) -> Outcome:
         errno.EACCES: "no permission",
         errno.EPERM: "no permission",
         errno.ENAMETOOLONG: "path too long",
+        errno.ENOENT: "no such file",
+        errno.ENOTDIR: "no such file",
     }
     return Outcome(path, Status.UNREADABLE, reasons.get(error.errno or 0, error.strerror or "can't be read"))
 

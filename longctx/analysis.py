@@ -12,7 +12,9 @@ from ingest.naming import show
 from longctx import evidence
 from longctx.answer import Answer, summarise
 from longctx.citations import Citation, CitationStatus, Claimed, check
-from longctx.corpus import Corpus
+from longctx.corpus import Corpus, index_key
+from longctx.errors import CorpusError
+from longctx.manifest import Entry
 
 QUOTES_SHOWN = 3
 NOT_FOUND = "Not found in this corpus."
@@ -47,24 +49,31 @@ def ask(corpus: Corpus, question: str, *, limit: int = QUOTES_SHOWN, question_id
 
 
 class _Documents:
-    """Documents of the corpus by digest, each loaded once."""
+    """Documents of the corpus by the key under which they are indexed, each loaded once."""
 
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
-        self._readers = {entry.digest: entry.reader for entry in corpus.entries}
+        self._entries = {index_key(entry): entry for entry in corpus.entries}
         self._loaded: dict[str, Document] = {}
 
-    def load(self, digest: str) -> Document:
-        if digest not in self._loaded:
-            self._loaded[digest] = self._corpus.document(digest, self._readers[digest])
-        return self._loaded[digest]
+    def entry(self, key: str) -> Entry:
+        """The manifest's entry of an indexed text; another process may just have indexed one that is new to this."""
+        if key not in self._entries:
+            raise CorpusError("the corpus has just been changed by another longctx", "ask again")
+        return self._entries[key]
+
+    def load(self, key: str) -> Document:
+        """The document."""
+        if key not in self._loaded:
+            self._loaded[key] = self._corpus.document(self.entry(key))
+        return self._loaded[key]
 
 
 def _citation(n: int, quote: evidence.Quote, corpus: Corpus, documents: _Documents) -> Citation:
-    document = documents.load(quote.digest)
-    paths = tuple(corpus.paths_of(quote.digest)) or (quote.path,)
+    document, entry = documents.load(quote.digest), documents.entry(quote.digest)
+    paths = tuple(corpus.paths_of(entry)) or (entry.path,)
     text = document.text[quote.start : quote.end]
-    return check(n, Claimed(paths, quote.digest, quote.start, quote.end, text, quote.name), document)
+    return check(n, Claimed(paths, entry.digest, quote.start, quote.end, text, quote.name), document)
 
 
 def _quoted(citation: Citation) -> str:
@@ -74,7 +83,7 @@ def _quoted(citation: Citation) -> str:
         text = dedent(citation.quote)
         fence = "`" * max(3, _longest_run(text, "`") + 1)
         return f"{name}`{show(citation.path)}` [^{citation.n}]\n\n{fence}\n{text}\n{fence}"
-    lines = [line.strip() for line in citation.quote.strip().splitlines()]
+    lines = [line.rstrip() for line in dedent(citation.quote.strip("\n")).splitlines()]
     return "\n".join(f"> {line}" for line in [*lines[:-1], f"{lines[-1]} [^{citation.n}]"])
 
 

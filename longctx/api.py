@@ -1,7 +1,7 @@
 """The Python API, in the words of the command line: open sources, ask, plan."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -44,7 +44,7 @@ class OpenCorpus:
 
 
 def open(
-    *sources: str | os.PathLike[str],
+    *sources: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     only: Sequence[str] = (),
@@ -54,7 +54,7 @@ def open(
     Raises CorpusError where a source is missing or nothing is readable.
     """
     selection = Selection(include=tuple(include), exclude=tuple(exclude), only=tuple(only))
-    corpus = OpenCorpus(Request(tuple(os.fspath(source) for source in sources), selection))
+    corpus = OpenCorpus(Request(tuple(_each(sources)), selection))
     try:
         for _ in corpus.refresh():
             pass
@@ -62,3 +62,12 @@ def open(
         corpus.close()
         raise
     return corpus
+
+
+def _each(sources: Iterable[str | os.PathLike[str] | Iterable[str | os.PathLike[str]]]) -> Iterator[str]:
+    """The sources one by one, given singly or as a list."""
+    for source in sources:
+        if isinstance(source, str | os.PathLike):
+            yield os.fspath(source)
+        else:
+            yield from (os.fspath(each) for each in source)

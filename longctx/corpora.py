@@ -9,8 +9,9 @@ import hmac
 import json
 import os
 import secrets
+import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
     import sqlite_utils
 
 
+SECRET_BYTES = 32
+
+
 @dataclass(frozen=True, slots=True)
 class CorpusRecord:
-    """A stored corpus: its identity is its sources and the rules that select from them."""
+    """A stored corpus: its sources as they were given, the folder they were given in, and the rules that select."""
 
     id: str
     inputs: tuple[str, ...]
+    folder: str
     selection: str
     tag: str
     created_s: float
@@ -53,15 +58,19 @@ class FileRecord:
     tokens: int
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Names the file's text, as an entry's key does."""
+        return self.digest, self.reader
+
+    @property
     def path(self) -> str:
         """How the file is shown and cited."""
         return self.outcome.path
 
 
-def corpus_id(inputs: Sequence[str], selection: str) -> str:
+def corpus_id(named: Sequence[str]) -> str:
     """The same sources under the same rules are the same corpus."""
-    named = json.dumps([sorted(inputs), selection])
-    return hashlib.sha256(os.fsencode(named)).hexdigest()[:12]
+    return hashlib.sha256(os.fsencode(json.dumps(named))).hexdigest()[:12]
 
 
 class CorporaStore:
@@ -74,21 +83,30 @@ class CorporaStore:
         except DatabaseTrouble as trouble:
             raise StoreError(str(trouble), "move the file aside to start anew, or update longctx") from trouble
 
-    def open(self, inputs: Sequence[str], selection: str) -> CorpusRecord:
-        """The stored corpus of these inputs, made now where there is none."""
-        identity, now = corpus_id(inputs, selection), time.time()
+    def tag(self, identity: str) -> str:
+        """What marks a corpus's wrappers: a document can't know it, and it never changes (law 6)."""
+        return hmac.new(self._secret(), identity.encode(), hashlib.sha256).hexdigest()[:8]
+
+    def touch(self, record: CorpusRecord) -> None:
+        """Keep a corpus, or the time of its last use."""
         with transaction(self._connection):
             self._connection.execute(
-                "INSERT OR IGNORE INTO corpora (id, inputs, selection, tag, created_s, used_s)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (identity, os.fsencode(json.dumps(inputs)), selection, self._tag(identity), now, now),
+                "INSERT INTO corpora (id, inputs, folder, selection, tag, created_s, used_s)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET used_s = excluded.used_s",
+                (
+                    record.id,
+                    os.fsencode(json.dumps(record.inputs)),
+                    os.fsencode(record.folder),
+                    record.selection,
+                    record.tag,
+                    record.created_s,
+                    time.time(),
+                ),
             )
-            self._connection.execute("UPDATE corpora SET used_s = ? WHERE id = ?", (now, identity))
-        return self.find(identity)
 
     def find(self, identity: str) -> CorpusRecord:
         """The corpus whose id begins with `identity`; raises StoreError where none or several do."""
-        found = [record for record in self.all() if record.id.startswith(identity)]
+        found = [record for record in self.all() if identity and record.id.startswith(identity)]
         if len(found) != 1:
             what = "no corpus" if not found else f"{len(found)} corpora"
             raise StoreError(f"{what} with an id that begins with {identity!r}", "see longctx corpora ls")
@@ -97,10 +115,10 @@ class CorporaStore:
     def all(self) -> list[CorpusRecord]:
         """Every corpus, the last used first."""
         rows = self._connection.execute(
-            "SELECT id, inputs, selection, tag, created_s, used_s FROM corpora ORDER BY used_s DESC"
+            "SELECT id, inputs, folder, selection, tag, created_s, used_s FROM corpora ORDER BY used_s DESC"
         )
         return [
-            CorpusRecord(row[0], tuple(json.loads(os.fsdecode(row[1]))), row[2], row[3], row[4], row[5]) for row in rows
+            CorpusRecord(row[0], tuple(json.loads(os.fsdecode(row[1]))), os.fsdecode(row[2]), *row[3:]) for row in rows
         ]
 
     def files(self, identity: str) -> dict[str, FileRecord]:
@@ -133,15 +151,21 @@ class CorporaStore:
         )
         return tuple(Entry(row[0], os.fsdecode(row[1]), row[2], row[3], row[4], State(row[5])) for row in rows)
 
-    def save_entries(self, identity: str, entries: Sequence[Entry]) -> None:
-        """Replace the manifest."""
+    def change_entries(
+        self, identity: str, change: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]
+    ) -> tuple[Entry, ...]:
+        """Make the manifest what `change` makes of it, in one transaction, so that no other process's entry is lost."""
         with transaction(self._connection):
-            self._connection.execute("DELETE FROM entries WHERE corpus = ?", (identity,))
-            self._connection.executemany(
-                "INSERT INTO entries (corpus, position, path, digest, reader, tokens, state)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(identity, e.position, os.fsencode(e.path), e.digest, e.reader, e.tokens, e.state) for e in entries],
-            )
+            before = self.entries(identity)
+            after = change(before)
+            if after != before:
+                self._connection.execute("DELETE FROM entries WHERE corpus = ?", (identity,))
+                self._connection.executemany(
+                    "INSERT INTO entries (corpus, position, path, digest, reader, tokens, state)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    [(identity, e.position, os.fsencode(e.path), e.digest, e.reader, e.tokens, e.state) for e in after],
+                )
+        return after
 
     def remove(self, identity: str) -> None:
         """Forget a corpus: its files and its order. Texts stay on the shelf."""
@@ -153,37 +177,53 @@ class CorporaStore:
         """Close the database."""
         self._connection.close()
 
-    def _tag(self, identity: str) -> str:
-        """What marks this corpus's wrappers: a document can't know it, and it never changes (law 6)."""
-        return hmac.new(self._secret(), identity.encode(), hashlib.sha256).hexdigest()[:8]
-
     def _secret(self) -> bytes:
+        """32 random bytes of this installation, made at its first use; a torn file is made anew."""
         path = self._path.with_name("secret")
-        try:
-            return path.read_bytes()
-        except FileNotFoundError:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(secrets.token_bytes(32))
-            return path.read_bytes()
+        if path.exists() and len(secret := path.read_bytes()) == SECRET_BYTES:
+            return secret
+        descriptor, unfinished = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(SECRET_BYTES))
+        os.replace(unfinished, path)
+        return path.read_bytes()
 
 
-def _file_record(row: tuple[bytes, str, str, int | None, int, int, int, str, str, int]) -> FileRecord:
+def _file_record(row: tuple[bytes, str, bytes, int | None, int, int, int, str, str, int]) -> FileRecord:
     path, status, detail, size, mtime_ns, ctime_ns, inode, digest, reader, tokens = row
     signature = None if size is None else Signature(size, mtime_ns, ctime_ns, inode)
-    return FileRecord(Outcome(os.fsdecode(path), Status(status), detail), signature, digest, reader, tokens)
+    return FileRecord(
+        Outcome(os.fsdecode(path), Status(status), os.fsdecode(detail)), signature, digest, reader, tokens
+    )
 
 
 def _file_row(identity: str, record: FileRecord) -> tuple[object, ...]:
     outcome, signature = record.outcome, record.signature
     stat = (signature.size, signature.mtime_ns, signature.ctime_ns, signature.inode) if signature else (None,) * 4
     path = os.fsencode(outcome.path)
-    return identity, path, outcome.status, outcome.detail, *stat, record.digest, record.reader, record.tokens
+    return (
+        identity,
+        path,
+        outcome.status,
+        os.fsencode(outcome.detail),
+        *stat,
+        record.digest,
+        record.reader,
+        record.tokens,
+    )
 
 
 def _m001_corpora(database: "sqlite_utils.Database") -> None:
     database.table("corpora").create(
-        {"id": str, "inputs": bytes, "selection": str, "tag": str, "created_s": float, "used_s": float},
+        {
+            "id": str,
+            "inputs": bytes,
+            "folder": bytes,
+            "selection": str,
+            "tag": str,
+            "created_s": float,
+            "used_s": float,
+        },
         pk="id",
     )
     database.table("files").create(
@@ -191,7 +231,7 @@ def _m001_corpora(database: "sqlite_utils.Database") -> None:
             "corpus": str,
             "path": bytes,
             "status": str,
-            "detail": str,
+            "detail": bytes,
             "size": int,
             "mtime_ns": int,
             "ctime_ns": int,

@@ -6,7 +6,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from types import TracebackType
@@ -19,21 +19,23 @@ from ingest.errors import IngestError
 from ingest.naming import show
 from ingest.outcome import Outcome, Status
 from ingest.pool import WorkerPool
-from ingest.reader import CURRENT_VERSIONS, TEXT_LIMIT_BYTES, Reader, Reading
+from ingest.reader import STOPPED, TEXT_LIMIT_BYTES, Reader, Reading, is_current
 from ingest.rules import Selection
 from ingest.shelf import Shelf
-from ingest.source import Source, discover
-from longctx.corpora import CorporaStore, CorpusRecord, FileRecord
+from ingest.source import STDIN_PATH, Source, discover
+from longctx.corpora import CorporaStore, CorpusRecord, FileRecord, corpus_id
 from longctx.errors import CorpusError, StoreError
 from longctx.events import Event, FileDone, Indexed, Refreshed
 from longctx.index import Index
 from longctx.manifest import Entry, Present, State, repack, update
+from longctx.passages import PASSAGES_VERSION
 from longctx.paths import Paths
 from longctx.token_store import TokenStore
 from longctx.tokenised import TokenisedDocument
 from longctx.tokens import Tokenizer
 
-Store = TypeVar("Store", Shelf, TokenStore)
+Store = TypeVar("Store", Shelf, TokenStore, Index)
+LISTED = "--from-file"
 COMMIT_EVERY_S = 1.0
 # Two writes within one clock tick leave equal signatures; a file this young is looked at again (as git does).
 RACY_NS = 50_000_000
@@ -43,19 +45,47 @@ MOMENTARY = frozenset({Status.UNREADABLE, Status.CHANGED, Status.NEEDS_EXTRA, St
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a user asks to be a corpus: sources and the rules that select from them; and what reading may need."""
+    """What a user asks to be a corpus: sources and the rules that select from them; and what reading may need.
+
+    `listed` is a list of further paths (`--from-file`), `folder` where relative paths start.
+    """
 
     inputs: tuple[str, ...]
     selection: Selection = field(default_factory=Selection)
     stdin: bytes | None = None
+    listed: bytes | None = None
     password: str | None = None
     text_limit_bytes: int = TEXT_LIMIT_BYTES
+    folder: str = field(default_factory=os.getcwd)
 
     @property
-    def identity(self) -> tuple[tuple[str, ...], str]:
-        """The inputs made absolute, and the selection as text: equal ones name one corpus."""
-        absolute = tuple(_absolute(each) for each in self.inputs)
-        return absolute, json.dumps(asdict(self.selection), sort_keys=True)
+    def public_inputs(self) -> tuple[str, ...]:
+        """The inputs as they may be kept and shown: without the user and password of an address."""
+        return tuple(git.public_url(each) if git.is_remote(each) else each for each in self.inputs)
+
+    @property
+    def name(self) -> list[str]:
+        """What makes a corpus the same one: its sources, what shows their paths, and the selection."""
+        sources = list(self.public_inputs)
+        alone = len(sources) == 1 and self.listed is None
+        if alone and not git.is_remote(sources[0]):
+            sources = [os.path.join(self.folder, sources[0])]
+            sources = [os.path.normpath(sources[0])] if os.path.isdir(sources[0]) else [self.folder, *self.inputs]
+        elif not alone:
+            sources = [self.folder, *sources]
+        return [*sources, *([LISTED] if self.listed is not None else ()), self.selection_text]
+
+    def carries(self, entry: Entry) -> bool:
+        """Whether a text that is no longer current stays in the prompt: not what was piped in earlier, nor what
+        only an earlier list named."""
+        if entry.path == STDIN_PATH:
+            return False
+        return self.listed is None or entry.state is not State.DELETED
+
+    @property
+    def selection_text(self) -> str:
+        """The selection as JSON."""
+        return json.dumps(asdict(self.selection), sort_keys=True)
 
 
 class Corpus:
@@ -67,14 +97,21 @@ class Corpus:
         self._open = ExitStack()
         self.store = CorporaStore(paths.data / "longctx.db")
         self._open.callback(self.store.close)
-        self.record: CorpusRecord = self.store.open(*request.identity)
+        self.record = self._record()
         self.tokenizer = Tokenizer()
         self._shelf: Shelf | None = None
         self._tokens: TokenStore | None = None
         self._index: Index | None = None
         self._records = self.store.files(self.record.id)
         self._files: dict[str, FileRecord] | None = None
+        self._paths_by_key: dict[tuple[str, str], list[str]] | None = None
         self._entries: tuple[Entry, ...] | None = None
+
+    def _record(self) -> CorpusRecord:
+        request, now = self.request, time.time()
+        identity = corpus_id(request.name)
+        tag = self.store.tag(identity)
+        return CorpusRecord(identity, request.public_inputs, request.folder, request.selection_text, tag, now, now)
 
     def __enter__(self) -> Self:
         return self
@@ -128,90 +165,101 @@ class Corpus:
     def index(self) -> Index:
         """The evidence index."""
         if self._index is None:
-            self._index = Index(self.paths.cache / "evidence" / f"{self.record.id}.db")
+            place = self.paths.cache / "evidence" / f"{self.record.id}.db"
+            self._index = Index(place)
             self._open.callback(self._index.close)
         return self._index
 
-    def paths_of(self, digest: str) -> list[str]:
-        """Every path that has this text, in order; the first is the one it is shown under."""
-        return [record.path for record in self.files.values() if record.digest == digest and sent(record)]
+    def paths_of(self, text: Entry) -> list[str]:
+        """Every path that has this text now, in order; the first is the one it is shown under."""
+        return self._paths.get(text.key, [])
+
+    @property
+    def _paths(self) -> Mapping[tuple[str, str], list[str]]:
+        if self._paths_by_key is None:
+            self._paths_by_key = {}
+            for record in self.files.values():
+                if sent(record):
+                    self._paths_by_key.setdefault(record.key, []).append(record.path)
+        return self._paths_by_key
 
     def location(self, path: str) -> str | None:
         """The file behind a path as it is cited, or None where there is none any more (stdin, a clone)."""
-        inputs = self.record.inputs
-        root = inputs[0] if len(inputs) == 1 and os.path.isdir(inputs[0]) else "."
+        inputs = [os.path.join(self.record.folder, each) for each in self.record.inputs]
+        root = inputs[0] if len(inputs) == 1 and os.path.isdir(inputs[0]) else self.record.folder
         location = os.path.abspath(os.path.join(root, path))
         return location if os.path.exists(location) else None
 
-    def document(self, digest: str, reader: str) -> Document:
+    def document(self, entry: Entry) -> Document:
         """A stored document; raises CorpusError where the shelf has lost it."""
-        shelved = self.shelf.get(digest, reader)
+        shelved = self.shelf.get(*entry.key)
         if shelved is None or shelved.document is None:
             raise CorpusError("a stored text is missing", "run longctx ingest on these sources again")
         return shelved.document
 
     def tokenised(self, entry: Entry) -> TokenisedDocument:
         """An entry's text beside its ids."""
-        document = self.document(entry.digest, entry.reader)
-        ids = self.tokens.get(entry.digest, entry.reader)
+        ids = self.tokens.get(*entry.key)
         if ids is None:
             raise CorpusError("stored tokens are missing", "run longctx ingest on these sources again")
-        return TokenisedDocument(document, ids, self.tokenizer)
+        return TokenisedDocument(self.document(entry), ids, self.tokenizer)
 
-    def refresh(self, *, index: bool = True) -> Iterator[Event]:
+    def refresh(self, *, index: bool = True, retry: bool = False) -> Iterator[Event]:
         """Look at every source, read what changed, and bring manifest, tokens and evidence index up to date.
 
-        Raises CorpusError where nothing can be read. What was finished before an interruption is kept.
+        With `retry`, files whose parser was stopped are tried again. Raises CorpusError where nothing can be read.
+        What was finished before an interruption is kept.
         """
-        run = _Refresh(self)
+        run = _Refresh(self, retry=retry)
         yield from run.read()
-        self._records, self._files = run.files, None
-        if run.changed or run.gone:
-            kept = tuple(entry for entry in self.entries if self.holds(entry.digest, entry.reader))
-            self.freeze(update(kept, self.present(run.heat)))
+        self._records, self._files, self._paths_by_key = run.files, None, None
+        present = self.present(run.heat)
+        self.freeze(lambda entries: self._updated(entries, present, run.files))
         if not any(sent(record) for record in self.files.values()):
-            raise CorpusError("nothing readable in " + ", ".join(self.request.inputs), _why_empty(self.files))
+            raise CorpusError("nothing readable in " + ", ".join(self.record.inputs), _why_empty(self.files))
+        self.store.touch(self.record)
         if index:
-            yield from self._bring_index()
+            yield from self._bring_index(renamed=bool(run.changed or run.gone))
         yield Refreshed(len(self.files), run.changed, run.gone)
 
-    def holds(self, digest: str, reader: str) -> bool:
-        """Whether a text and its tokens are stored: they are lost when the user empties the cache directory."""
-        return self.shelf.has(digest, reader) and self.tokens.count(digest, reader) is not None
+    def _updated(self, entries: tuple[Entry, ...], present: list[Present], paths: Collection[str]) -> tuple[Entry, ...]:
+        after = update(tuple(filter(self.holds, entries)), present, paths)
+        return tuple(e for e in after if e.state is State.CURRENT or self.request.carries(e))
 
-    def freeze(self, entries: tuple[Entry, ...]) -> None:
-        """Make `entries` the manifest."""
-        if entries != self.entries:
-            self.store.save_entries(self.record.id, entries)
-            self._entries = entries
+    def holds(self, text: Entry | FileRecord) -> bool:
+        """Whether a text and its tokens are stored: they are lost when the user empties the cache directory."""
+        return self.shelf.has(*text.key) and self.tokens.count(*text.key) is not None
+
+    def freeze(self, change: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]) -> None:
+        """Make the manifest what `change` makes of it; entries that another process has appended are seen by it."""
+        self._entries = self.store.change_entries(self.record.id, change)
 
     def repack(self) -> None:
         """Order the corpus anew, coldest first, without what is stale."""
         found = discover_sources(self.request, self.paths, heat=True)
         heat = {item.path: item.heat for item in found if isinstance(item, Source)}
-        self.freeze(repack(self.present(heat)))
+        self.freeze(lambda _: repack(self.present(heat)))
 
     def present(self, heat: Mapping[str, int]) -> list[Present]:
         """The texts the sources have now, each once, under the first of its paths."""
-        first: dict[str, FileRecord] = {}
+        first: dict[tuple[str, str], FileRecord] = {}
         for record in self.files.values():
-            if sent(record) and record.tokens:
-                first.setdefault(record.digest, record)
-        return [
-            Present(record.path, digest, record.reader, record.tokens, heat.get(record.path, 0))
-            for digest, record in first.items()
-        ]
+            if cost(record):
+                first.setdefault(record.key, record)
+        return [Present(r.path, *r.key, r.tokens, heat.get(r.path, 0)) for r in first.values()]
 
-    def _bring_index(self) -> Iterator[Event]:
-        """Index what the index lacks, and take out what is no longer there."""
-        wanted = {entry.digest: entry for entry in self.entries if entry.state is State.CURRENT}
+    def _bring_index(self, *, renamed: bool) -> Iterator[Event]:
+        """Index what the index lacks and take out what is no longer there; where files changed, renew their paths."""
+        wanted = {index_key(entry): entry for entry in self.entries if entry.state is State.CURRENT}
         known = self.index.known()
-        missing = [entry for digest, entry in wanted.items() if digest not in known]
-        for digest in known - wanted.keys():
-            self.index.remove(digest)
-        for done, entry in enumerate(missing, start=1):
-            document = self.document(entry.digest, entry.reader)
-            self.index.add(entry.digest, self.paths_of(entry.digest), document)
+        for key in known - wanted.keys():
+            self.index.remove(key)
+        missing = [key for key in wanted if key not in known]
+        for key in known & wanted.keys() if renamed else ():
+            self.index.set_paths(key, self.paths_of(wanted[key]))
+        for done, key in enumerate(missing, start=1):
+            entry = wanted[key]
+            self.index.add(key, self.paths_of(entry), self.document(entry))
             yield Indexed(entry.path, done, len(missing))
         self.index.commit()
 
@@ -224,11 +272,17 @@ def _opened(open_store: Callable[[], Store]) -> Store:
         raise StoreError(str(trouble), "update longctx, or remove that file: it is made again") from trouble
 
 
+def index_key(entry: Entry) -> str:
+    """Names a text as the index cut it: another reader's text, or other passages, are other entries of the index."""
+    return f"{entry.digest} {entry.reader} {PASSAGES_VERSION}"
+
+
 class _Refresh:
     """One look at the sources: what changed since the files were recorded."""
 
-    def __init__(self, corpus: Corpus) -> None:
+    def __init__(self, corpus: Corpus, *, retry: bool) -> None:
         self._corpus = corpus
+        self._retry = retry
         self._known = corpus.records
         self._unsaved: list[FileRecord] = []
         self._saved_at = time.monotonic()
@@ -272,9 +326,9 @@ class _Refresh:
                 yield item
 
     def _is_held(self, record: FileRecord) -> bool:
-        if record.reader and record.reader not in CURRENT_VERSIONS:
+        if not is_current(record.reader) or (self._retry and record.outcome.detail.startswith(STOPPED)):
             return False
-        return not sent(record) or self._corpus.holds(record.digest, record.reader)
+        return not sent(record) or self._corpus.holds(record)
 
     def _take(self, reading: Reading | Outcome) -> Event:
         record = self._joined(self._record(self._unforged(reading)))
@@ -346,29 +400,47 @@ def discover_sources(request: Request, paths: Paths, *, heat: bool = False) -> I
     """The files that the request names, now; raises CorpusError where a source is missing."""
     clones = str(paths.cache / "clones")
     try:
-        yield from discover(request.inputs, request.selection, clone_root=clones, stdin=request.stdin, heat=heat)
+        yield from discover(
+            request.inputs,
+            request.selection,
+            clone_root=clones,
+            stdin=request.stdin,
+            from_file=request.listed,
+            heat=heat,
+        )
     except IngestError as error:
         raise CorpusError(str(error), error.hint) from error
 
 
 def marked(files: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
-    """The files in order of their paths; of those with equal bytes the first is read, the others are its duplicates."""
-    first: dict[str, str] = {}
-    result: dict[str, FileRecord] = {}
+    """The files in order of their paths; of those with the same text the first is read, the others its duplicates.
+
+    A link to a file of the corpus is always the duplicate, and shares its target's fate where that wasn't read.
+    """
+    first: dict[tuple[str, str], str] = {}
     for path in sorted(files):
-        record = _with_target(files[path], files)
-        if sent(record) and record.tokens and first.setdefault(record.digest, path) != path:
-            twin = Outcome(path, Status.DUPLICATE, first[record.digest])
-            record = replace(record, outcome=twin)
-        result[path] = record
-    return result
+        record = files[path]
+        if sent(record) and record.tokens:
+            first.setdefault(record.key, path)
+    return {path: _marked(_with_target(files[path], files), first) for path in sorted(files)}
+
+
+def _marked(record: FileRecord, first: Mapping[tuple[str, str], str]) -> FileRecord:
+    twin = first.get(record.key, record.path)
+    if not sent(record) or twin == record.path:
+        return record
+    return replace(record, outcome=Outcome(record.path, Status.DUPLICATE, twin))
 
 
 def _with_target(record: FileRecord, files: Mapping[str, FileRecord]) -> FileRecord:
-    """A link to a file of the corpus has that file's text."""
-    target = files.get(record.outcome.detail) if record.outcome.status is Status.DUPLICATE else None
-    if target is None or not sent(target):
+    """A link to a file of the corpus has that file's text, or the reason why it has none."""
+    if record.outcome.status is not Status.DUPLICATE:
         return record
+    target = files.get(record.outcome.detail)
+    if target is None:
+        return replace(record, outcome=Outcome(record.path, Status.SPECIAL, f"link to {record.outcome.detail}"))
+    if not sent(target):
+        return replace(record, outcome=replace(target.outcome, path=record.path))
     return replace(record, digest=target.digest, reader=target.reader, tokens=target.tokens)
 
 
@@ -384,16 +456,12 @@ def _why_empty(files: Mapping[str, FileRecord]) -> str:
     return f"{len(files)} files left out, such as {show(first.path)}: {first.status} {first.detail}".rstrip()
 
 
-def _absolute(source: str) -> str:
-    return source if source == "-" or git.is_remote(source) else os.path.abspath(source)
-
-
 def request_of(record: CorpusRecord) -> Request:
-    """The request that made a stored corpus; text that came from stdin is gone."""
+    """The request that made a stored corpus; text and lists that came from stdin are gone."""
     fields = json.loads(record.selection)
     patterns = {name: tuple(fields[name]) for name in ("include", "exclude", "only")}
     selection = Selection(**patterns, gitignore=fields["gitignore"], secrets=fields["secrets"])
-    return Request(record.inputs, selection)
+    return Request(record.inputs, selection, folder=record.folder)
 
 
 def differences(corpus: Corpus) -> list[tuple[str, str]]:
@@ -407,6 +475,7 @@ def differences(corpus: Corpus) -> list[tuple[str, str]]:
 
 
 def _differs(record: FileRecord, item: Source | Outcome) -> bool:
+    """Whether a file is not as it was recorded; of one without a signature only its size could be compared."""
     if isinstance(item, Outcome):
-        return record.outcome != item
+        return record.outcome.status is not item.status
     return record.signature is not None and record.signature != item.signature

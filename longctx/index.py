@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Self
 
 from ingest import database
 from ingest.document import Document
-from longctx.passages import Passage, passages
+from longctx.passages import NAME_MOST, Passage, passages
 
 if TYPE_CHECKING:
     import sqlite_utils
 
 STALE_SHARE_MOST = 0.2
 COMMIT_EVERY_S = 2.0
+PATHS_MOST = 2_000  # characters of the paths of one text: they stand with each of its passages
 # BM25 weights of the columns path, name, heading, body.
 WEIGHTS = (1.0, 3.0, 1.5, 1.0)
 
@@ -220,11 +221,14 @@ ORDER BY rank, p.id LIMIT ?6"""
 def _word_rows(
     first: int, paths: str, document: Document, found: Sequence[Passage]
 ) -> Iterator[tuple[int, str, str, str, str]]:
-    words_of_path, title = searchable(paths), searchable(document.title)
+    words_of_path, title = searchable(paths[:PATHS_MOST]), searchable(document.title[:NAME_MOST])
+    names: dict[str, str] = {}
     for number, passage in enumerate(found, first):
+        for name in (passage.name, passage.heading):
+            if name not in names:
+                names[name] = searchable(name)
         body = searchable(document.text[passage.start : passage.end])
-        heading = f"{title} {searchable(passage.heading)}"
-        yield number, words_of_path, searchable(passage.name), heading, body
+        yield number, words_of_path, names[passage.name], f"{title} {names[passage.heading]}", body
 
 
 def _bytes(path: str) -> bytes:

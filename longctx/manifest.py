@@ -4,7 +4,7 @@ An entry is one text in the prompt. It is `current` while some file has that tex
 other text now, further on) or `deleted`. So one edited file costs its own tokens at the end, and never the prefix.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -29,6 +29,11 @@ class Entry:
     state: State = State.CURRENT
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Names the text: the digest of its file's bytes, and the reader that made text of them."""
+        return self.digest, self.reader
+
+    @property
     def document_id(self) -> str:
         """The short name that a model cites: stable, because positions are."""
         return f"d{self.position + 1}"
@@ -44,18 +49,26 @@ class Present:
     tokens: int
     heat: int = 0
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """Names the text, as an entry's key does."""
+        return self.digest, self.reader
 
-def update(entries: Sequence[Entry], present: Iterable[Present]) -> tuple[Entry, ...]:
+
+def update(
+    entries: Sequence[Entry], present: Iterable[Present], paths: Collection[str] | None = None
+) -> tuple[Entry, ...]:
     """The manifest after the sources became `present`: old entries keep their place, new texts go to the end.
 
-    New texts are ordered coldest first (then by path), so that what will change soonest stands last. A text that
-    comes back (a change undone, a file renamed) is current again where it stands, at no cost.
+    `paths` are all files there are, also those without a text of their own (emptied, equal to another). New texts
+    are ordered coldest first (then by path), so that what will change soonest stands last. A text that comes back
+    (a change undone, a file renamed) is current again where it stands, at no cost.
     """
-    now = {text.digest: text for text in present}
-    paths = {text.path for text in now.values()}
-    kept = tuple(replace(entry, state=_state(entry, now, paths)) for entry in entries)
-    known = {entry.digest for entry in entries}
-    new = sorted((t for t in now.values() if t.digest not in known), key=lambda t: (t.heat, t.path))
+    now = {text.key: text for text in present}
+    there = {text.path for text in now.values()} if paths is None else paths
+    kept = tuple(replace(entry, state=_state(entry, now, there)) for entry in entries)
+    known = {entry.key for entry in entries}
+    new = sorted((t for t in now.values() if t.key not in known), key=lambda t: (t.heat, t.path))
     free = kept[-1].position + 1 if kept else 0
     return kept + tuple(_entry(position, text) for position, text in enumerate(new, start=free))
 
@@ -75,8 +88,8 @@ def total_tokens(entries: Iterable[Entry]) -> int:
     return sum(entry.tokens for entry in entries)
 
 
-def _state(entry: Entry, now: Mapping[str, Present], paths: set[str]) -> State:
-    if entry.digest in now:
+def _state(entry: Entry, now: Mapping[tuple[str, str], Present], paths: Collection[str]) -> State:
+    if entry.key in now:
         return State.CURRENT
     return State.SUPERSEDED if entry.path in paths else State.DELETED
 

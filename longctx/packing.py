@@ -27,6 +27,7 @@ WORTH = {
     Strength.SECTION: 0.025,
     Strength.DEFINITION: 0.03,
 }
+LONGEST_LABEL = 60  # characters of a printed page label or a sheet's name
 FEWEST_TOKENS = 64  # a part shorter than this isn't worth its header
 
 
@@ -118,10 +119,13 @@ class Packer:
         return Piece(entry, part, opening, len(self._encoder.encode(opening)) + self._closing)
 
     def _reserve(self, entry: Entry, document: Document) -> int:
-        """Tokens that no wrapper of this entry exceeds: that of its last, longest numbers, and a few to spare."""
+        """Tokens that no wrapper of this entry exceeds: that of its longest places, written twice over."""
         end = len(document.text)
-        last = _place(document, max(0, end - 1), end)
-        return self._piece(entry, None, f"{last} {last}", (999, 999)).wrapper_tokens
+        longest = max(document.pages, key=lambda page: len(page.label.encode("utf-8", "replace")), default=None)
+        places = [_place(document, max(0, end - 1), end)]
+        if longest is not None:
+            places.append(_place(document, longest.start, longest.start + 1))
+        return self._piece(entry, None, " ".join(place for place in places for _ in (0, 1)), (999, 999)).wrapper_tokens
 
 
 def _parts(text: TokenisedDocument, first_room: int, room: int) -> Iterator[Part]:
@@ -165,6 +169,7 @@ def _place(document: Document, start: int, end: int) -> str:
     anchor = document.anchor(start, end)
     if anchor.page is not None:
         last = document.page_at(max(start, end - 1)) or anchor.page
-        label = f"{anchor.page.label}-{last.label}" if last.number != anchor.page.number else anchor.page.label
+        labels = dict.fromkeys(page.label[:LONGEST_LABEL] for page in (anchor.page, last))
+        label = "-".join(labels)
         return f'{anchor.page.kind}s="{anchor.page.number}-{last.number}" printed={json.dumps(label)}'
     return f'lines="{anchor.lines[0]}-{anchor.lines[1]}"' if anchor.lines else ""

@@ -11,8 +11,13 @@ from dataclasses import dataclass
 from ingest.document import Document, Kind, PageKind
 from ingest.segments import Definition, definitions, sections
 
+# Raised when the same document would be cut or named otherwise.
+PASSAGES_VERSION = 2
+
 # In characters. Long enough to hold a paragraph's subject, short enough for the best sentence to stand out.
 PROSE_LEAST, PROSE_MOST, CODE_MOST, ROWS_MOST = 200, 500, 1800, 700
+# Of a name or heading: it stands with each of its passages, however long a stranger made it.
+NAME_MOST = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,18 @@ def passages(document: Document) -> Iterator[Passage]:
         yield from _prose(document)
 
 
+def shortened(path: str, joint: str) -> str:
+    """A name or heading of `NAME_MOST` characters at most: of titles that lead to each other the last ones."""
+    if len(path) <= NAME_MOST:
+        return path
+    end = path[-NAME_MOST:].partition(joint)[2]
+    return end or path[:NAME_MOST]
+
+
 def _code(document: Document) -> Iterator[Passage]:
     text = document.text
-    for start, end, kind, name, heading in _units(document):
+    for start, end, kind, name, path in _units(document):
+        name, heading = name[:NAME_MOST], shortened(path, ".")
         for first, last in _pieces(text, start, end, CODE_MOST, _BLANK_LINE):
             yield Passage(first, last, kind if first == start else "part", name, heading)
 
@@ -87,7 +101,7 @@ def _path(owners: list[Definition]) -> str:
 def _tables(document: Document) -> Iterator[Passage]:
     """Rows together up to a size; the first row of a sheet, which names the columns, is their heading."""
     for start, end, name in _parts(document):
-        header = document.text[start : document.text.find("\n", start, end) + 1 or end].strip()[:300]
+        header = document.text[start : document.text.find("\n", start, end) + 1 or end].strip()[:NAME_MOST]
         for first, last in _pieces(document.text, start, end, ROWS_MOST, _LINE):
             yield Passage(first, last, "row", name, header)
 
@@ -95,12 +109,12 @@ def _tables(document: Document) -> Iterator[Passage]:
 def _parts(document: Document) -> list[tuple[int, int, str]]:
     pages = document.pages
     if not pages:
-        return [(0, len(document.text), document.title)]
-    return [(page.start, page.end, page.label if page.kind is PageKind.SHEET else "") for page in pages]
+        return [(0, len(document.text), document.title[:NAME_MOST])]
+    return [(page.start, page.end, page.label[:NAME_MOST] if page.kind is PageKind.SHEET else "") for page in pages]
 
 
 def _prose(document: Document) -> Iterator[Passage]:
-    titles = sections(document)
+    titles = [(start, shortened(title, " › ")) for start, title in sections(document)]
     starts = [start for start, _ in titles]
     for start, end, name in _parts(document):
         inner = [place for place in starts if start < place < end] if len(starts) < 50 else _within(starts, start, end)

@@ -14,19 +14,21 @@ from longctx.manifest import Entry, State, stale_tokens
 from longctx.packing import WINDOW_TOKENS, Packer, Piece, Window
 from longctx.tokens import Tokenizer
 
+DEEPEST = 50
+
 
 @dataclass(frozen=True, slots=True)
 class PromptPlan:
     """The windows of a corpus and what they hold, in tokens. `fill` counts all windows but the last."""
 
     windows: tuple[Window, ...]
-    preamble: str
     stale: int
+    note_tokens: int = 0
 
     @property
     def tokens(self) -> int:
-        """Tokens of the whole corpus part of the prompt: preamble, headers, texts."""
-        return sum(window.size for window in self.windows)
+        """Tokens of the whole corpus part of the prompt: preamble, headers, texts and the notes after them."""
+        return sum(window.size for window in self.windows) + self.note_tokens
 
     @property
     def text_tokens(self) -> int:
@@ -57,7 +59,7 @@ class Branch:
 
 def build(corpus: Corpus) -> PromptPlan:
     """The plan of a corpus that is up to date."""
-    return PromptPlan(tuple(pack(corpus)), wording.preamble(corpus.record.tag), stale_tokens(corpus.entries))
+    return PromptPlan(tuple(pack(corpus)), stale_tokens(corpus.entries), len(ledger_ids(corpus)))
 
 
 def pack(corpus: Corpus) -> Iterator[Window]:
@@ -78,7 +80,7 @@ def window_ids(corpus: Corpus, window: Window) -> list[int]:
     encode, tag = corpus.tokenizer.encode, corpus.record.tag
     ids = lead_ids(corpus.tokenizer, tag) if window.lead else []
     for piece in window.pieces:
-        stored = corpus.tokens.get(piece.entry.digest, piece.entry.reader)
+        stored = corpus.tokens.get(*piece.entry.key)
         assert stored is not None, "a packed text has ids"
         first, last = piece.part.tokens if piece.part else (0, len(stored))
         ids += encode(piece.opening)
@@ -94,32 +96,43 @@ def window_text(corpus: Corpus, window: Window) -> str:
 
 
 def _piece_text(corpus: Corpus, piece: Piece) -> str:
-    text = corpus.document(piece.entry.digest, piece.entry.reader).text
+    text = corpus.document(piece.entry).text
     first, last = piece.part.chars if piece.part else (0, len(text))
     return f"{piece.opening}{text[first:last]}{wording.closing(corpus.record.tag)}"
 
 
 def ledger(corpus: Corpus) -> str:
-    """What a reader of the prompt must know of it by now: same texts, texts out of date, texts deleted."""
-    current = {
-        path: e.document_id for e in corpus.entries if e.state is State.CURRENT for path in corpus.paths_of(e.digest)
-    }
-    aliases, superseded, deleted = [], [], []
-    for entry in corpus.entries:
-        if entry.state is State.CURRENT:
-            names = corpus.paths_of(entry.digest)
-            aliases += [(entry.document_id, name) for name in names if name != entry.path]
-        elif entry.state is State.SUPERSEDED and entry.path in current:
-            superseded.append((entry.document_id, current[entry.path]))
-        else:
-            deleted.append(entry.document_id)
-    return wording.ledger(aliases, superseded, deleted)
+    """What a reader of the prompt must know of it by now: same texts, renamed, out of date, deleted."""
+    return wording.ledger([note for entry in corpus.entries for note in _notes(corpus, entry)])
+
+
+def ledger_ids(corpus: Corpus) -> list[int]:
+    """The ids of the notes after the last window; none where there is nothing to note."""
+    notes = ledger(corpus)
+    return list(corpus.tokenizer.encode(notes)) if notes else []
+
+
+def _notes(corpus: Corpus, entry: Entry) -> list[str]:
+    name = entry.document_id
+    if entry.state is State.DELETED:
+        return [wording.is_deleted(name)]
+    if entry.state is State.SUPERSEDED:
+        newer = next((e for e in reversed(corpus.entries) if _is_text_of(corpus, e, entry.path)), None)
+        return [wording.is_superseded(name, newer.document_id if newer else None)]
+    others = [path for path in corpus.paths_of(entry) if path != entry.path]
+    if len(others) == len(corpus.paths_of(entry)):
+        return [wording.is_renamed(name, others)]
+    return [wording.is_also(name, others)] if others else []
+
+
+def _is_text_of(corpus: Corpus, entry: Entry, path: str) -> bool:
+    return entry.state is State.CURRENT and path in corpus.paths_of(entry)
 
 
 def tree(files: Mapping[str, FileRecord], name: str) -> Branch:
-    """The token tree of what is sent, heaviest first; a duplicate costs nothing."""
+    """The token tree of what is sent, heaviest first; a duplicate costs nothing. Below 50 folders it goes no deeper."""
     rows = [(PurePosixPath(path).parts, cost(record)) for path, record in files.items() if sent(record)]
-    return _branch(name, rows)
+    return _branch(name, rows, DEEPEST)
 
 
 def over_budget(entries: Sequence[Entry], excess: int) -> list[Entry]:
@@ -135,11 +148,12 @@ def _until(excess: int, entries: Iterable[Entry]) -> Iterator[Entry]:
         yield entry
 
 
-def _branch(name: str, rows: list[tuple[tuple[str, ...], int]]) -> Branch:
+def _branch(name: str, rows: list[tuple[tuple[str, ...], int]], depth: int) -> Branch:
     """A folder from its files' remaining path parts; a file is a folder without parts."""
     below: dict[str, list[tuple[tuple[str, ...], int]]] = {}
     for parts, tokens in rows:
-        if parts:
+        if parts and depth:
             below.setdefault(parts[0], []).append((parts[1:], tokens))
-    children = sorted((_branch(n, r) for n, r in below.items()), key=lambda b: (-b.tokens, b.name))
+    branches = (_branch(n, r, depth - 1) for n, r in below.items())
+    children = sorted(branches, key=lambda b: (-b.tokens, b.name))
     return Branch(name, sum(tokens for _, tokens in rows), len(rows), tuple(children))

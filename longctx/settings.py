@@ -4,7 +4,8 @@ From strongest to weakest: what was typed as a flag, LONGCTX_* in the environmen
 project's `longctx.toml` or `[tool.longctx]` in pyproject.toml (nearest parent of the current directory), the
 user's own config.toml, NO_COLOR, defaults.
 
-A project's file comes with the project, so it may not say where text is sent or what is run: such keys are
+A project's file comes with the project, so it may not say where text is sent, what is run, or that what is left
+out by default (keys, for one) be read: such keys are
 left out with a warning. No file is looked for beside the documents that are analysed.
 """
 
@@ -28,7 +29,7 @@ LARGEST_FILE = 1024 * 1024
 OTHER_VARIABLES = frozenset({"LONGCTX_HOME", "LONGCTX_PASSWORD"})
 
 # What a project's file may never say, whether or not an engine of this version reads it.
-PERSONAL = frozenset({"api_key", "base_url", "command", "headers", "key", "plugins", "url"})
+PERSONAL = frozenset({"api_key", "base_url", "command", "headers", "include", "key", "plugins", "url"})
 
 
 @dataclass(frozen=True, slots=True)

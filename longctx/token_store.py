@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.database import connect
-from longctx.tokens import from_bytes, to_bytes
+from longctx.tokens import from_bytes, packed
 
 if TYPE_CHECKING:
     from array import array
@@ -42,7 +42,7 @@ class TokenStore:
             self._connection.execute("BEGIN IMMEDIATE")
         self._connection.execute(
             "INSERT OR REPLACE INTO encoded (digest, reader, tokenizer, tokens, ids) VALUES (?, ?, ?, ?, ?)",
-            (digest, reader, self._fingerprint, len(ids), to_bytes(ids)),
+            (digest, reader, self._fingerprint, len(ids), packed(ids)),
         )
 
     def commit(self) -> None:

@@ -71,7 +71,7 @@ class Tokenizer:
         """int64 [len(ids)]: the byte offset at which each token ends in the encoded text."""
         import numpy as np
 
-        return np.cumsum(self.byte_lengths[np.frombuffer(to_bytes(ids), dtype=np.uint32)], dtype=np.int64)
+        return np.cumsum(self.byte_lengths[np.frombuffer(packed(ids), dtype=np.uint32)], dtype=np.int64)
 
     def char_starts(self, text: str, ids: Sequence[int]) -> list[int]:
         """The character in which each token begins (a token may begin inside a character's bytes)."""
@@ -144,13 +144,13 @@ class ByteMerges:
         return min(ranked)[1] if ranked else None
 
 
-def to_bytes(ids: Sequence[int]) -> bytes:
-    """Little-endian uint32s, the form in which ids are stored."""
-    return ids.tobytes() if isinstance(ids, array) else array("I", ids).tobytes()
+def packed(ids: Sequence[int]) -> "array[int]":
+    """Little-endian uint32s, the form in which ids are stored: SQLite takes an array as it lies in memory."""
+    return ids if isinstance(ids, array) else array("I", ids)
 
 
 def from_bytes(stored: bytes) -> "array[int]":
-    """The inverse of `to_bytes`; raises ValueError on a torn value."""
+    """The inverse of `packed`, from its bytes; raises ValueError on a torn value."""
     ids = array("I")
     ids.frombytes(stored)
     return ids

@@ -8,6 +8,8 @@ import json
 
 from ingest.naming import show
 
+LONGEST_NAME = 400  # characters
+
 
 def preamble(tag: str) -> str:
     """What stands before the first document."""
@@ -27,7 +29,12 @@ def opening(tag: str, document_id: str, path: str, place: str, part: tuple[int, 
     number, parts = part
     which = f' part="{number}/{parts}"' if parts > 1 else ""
     where = f" {place}" if place else ""
-    return f"<doc-{tag} id={document_id} path={json.dumps(show(path), ensure_ascii=False)}{where}{which}>\n"
+    return f"<doc-{tag} id={document_id} path={json.dumps(_short(show(path)), ensure_ascii=False)}{where}{which}>\n"
+
+
+def _short(name: str) -> str:
+    """The end of a very long name: a header must leave room for its text."""
+    return name if len(name) <= LONGEST_NAME else "…" + name[-LONGEST_NAME:]
 
 
 def closing(tag: str) -> str:
@@ -35,9 +42,26 @@ def closing(tag: str) -> str:
     return f"\n</doc-{tag}>\n"
 
 
-def ledger(aliases: list[tuple[str, str]], superseded: list[tuple[str, str]], deleted: list[str]) -> str:
-    """What is true of the documents above by now: same text under other names, replaced or deleted texts."""
-    lines = [f"{document_id} is also {show(path)}" for document_id, path in aliases]
-    lines += [f"{document_id} is out of date; {newer} is its new text" for document_id, newer in superseded]
-    lines += [f"{document_id} was deleted" for document_id in deleted]
-    return "\n".join(["Notes on the documents above:", *lines]) + "\n" if lines else ""
+def ledger(notes: list[str]) -> str:
+    """What is true of the documents above by now, after the last of them; nothing where there is nothing to say."""
+    return "\n".join(["Notes on the documents above:", *notes]) + "\n" if notes else ""
+
+
+def is_also(document_id: str, paths: list[str]) -> str:
+    """The same text stands under other names too."""
+    return f"{document_id} is also {', '.join(map(show, paths))}"
+
+
+def is_renamed(document_id: str, paths: list[str]) -> str:
+    """The text has other names now than the one it was sent under."""
+    return f"{document_id} is now {', '.join(map(show, paths))}"
+
+
+def is_superseded(document_id: str, newer: str | None) -> str:
+    """The file has another text now."""
+    return f"{document_id} is out of date; {newer} is its new text" if newer else f"{document_id} is out of date"
+
+
+def is_deleted(document_id: str) -> str:
+    """The file is no longer there."""
+    return f"{document_id} was deleted"

@@ -1,6 +1,7 @@
 """`longctx ask`: questions over sources, answered with checked citations."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,14 +130,18 @@ def _inputs_and_questions(
     if not words:
         raise UsageError("no question", 'longctx ask PATH... "the question"')
     *inputs, last = words
-    if Path(last).exists() and not any(Path(each).exists() for each in inputs):
+    if os.path.exists(last) and not any(map(os.path.exists, inputs)):
         raise UsageError(f"{last} is a path, not a question", 'the question comes last: longctx ask PATH... "…"')
+    if not last.strip():
+        raise UsageError("the question is empty", 'longctx ask PATH... "the question"')
+    if len(inputs) > 1 and not any(map(os.path.exists, inputs[1:])) and " " not in last:
+        raise UsageError(f"no such file or folder: {inputs[1]}", "put the question in quotes")
     return inputs, [Asked(last)]
 
 
 def _read_questions(path: Path) -> list[Asked]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}", "give a UTF-8 file with one question a line") from error
     asked = [_asked(path, number, line) for number, line in enumerate(lines, start=1) if line.strip()]

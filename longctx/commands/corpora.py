@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingest.git import is_remote
 from longctx.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from longctx.corpora import CorporaStore, CorpusRecord
     from longctx.corpus import Corpus
+    from longctx.manifest import Entry
 
 app = typer.Typer(no_args_is_help=True, help="The corpora you have made.")
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a corpus, or its beginning.")]
@@ -71,7 +75,7 @@ def show(identity: Id, as_json: Json = False) -> None:
 
 @app.command()
 def diff(identity: Id, as_json: Json = False) -> None:
-    """Show what changed on disk since the corpus was last brought up to date; nothing is changed by looking.
+    """Show what changed on disk since the corpus was last brought up to date, and change nothing here.
 
     longctx corpora diff 3f2a
     """
@@ -119,17 +123,18 @@ def repack(identity: Id) -> None:
             pass
         before, dropped = corpus.entries, stale_tokens(corpus.entries)
         corpus.repack()
-        kept = _common_tokens([(e.digest, e.tokens) for e in before], [(e.digest, e.tokens) for e in corpus.entries])
+        kept = _common_tokens(before, corpus.entries)
         total = total_tokens(corpus.entries)
         typer.echo(f"{dropped:,} stale tokens dropped; {total - kept:,} of {total:,} tokens must be prefilled anew")
 
 
-def _common_tokens(before: list[tuple[str, int]], after: list[tuple[str, int]]) -> int:
+def _common_tokens(before: "Sequence[Entry]", after: "Sequence[Entry]") -> int:
+    """Tokens of the texts that stand at the start of both, under the same names."""
     kept = 0
     for old, new in zip(before, after, strict=False):
-        if old != new:
+        if (old.document_id, old.path, old.key) != (new.document_id, new.path, new.key):
             break
-        kept += new[1]
+        kept += new.tokens
     return kept
 
 
@@ -146,8 +151,12 @@ def _corpus(identity: str) -> "Corpus":
     from longctx.corpus import Corpus, request_of
 
     record = _store().find(identity)
-    if "-" in record.inputs:
-        raise UsageError("this corpus was read from standard input, which is gone", "give the text again with ask")
+    if "-" in record.inputs or not record.inputs:
+        raise UsageError("this corpus was read from standard input, which is gone", "give it again with ingest")
+    try:
+        os.chdir(record.folder)
+    except OSError as error:
+        raise UsageError(f"{record.folder}: {error.strerror}", "its relative paths started there") from error
     return Corpus(request_of(record), paths.locate(os.environ))
 
 
@@ -157,13 +166,18 @@ def _row(store: "CorporaStore", record: "CorpusRecord") -> dict[str, Any]:
     entries = store.entries(record.id)
     return {
         "id": record.id,
-        "sources": list(record.inputs),
+        "sources": [_whole(record.folder, each) for each in record.inputs],
         "files": sum(r.outcome.status.has_text for r in store.files(record.id).values()),
         "tokens": total_tokens(entries),
         "stale_tokens": stale_tokens(entries),
         "created": record.created_s,
         "used": record.used_s,
     }
+
+
+def _whole(folder: str, source: str) -> str:
+    """A source as it can be found from anywhere."""
+    return source if source == "-" or is_remote(source) else os.path.normpath(os.path.join(folder, source))
 
 
 def _title(row: dict[str, Any]) -> str:

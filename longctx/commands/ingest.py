@@ -28,7 +28,7 @@ def ingest(
     from longctx.answer import corpus_json, summarise
     from longctx.manifest import stale_tokens
 
-    with chosen.corpus(sources or [], index=chosen.settings(index=index).index) as (corpus, _):
+    with chosen.corpus(sources or [], index=chosen.settings(index=index).index, retry=True) as (corpus, _):
         summary = summarise(corpus.record.id, corpus.files)
         if as_json:
             typer.echo(json.dumps({"schema": "longctx.corpus/1", **corpus_json(summary)}, indent=2))

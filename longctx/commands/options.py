@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import IO, TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from longctx.settings import Settings
 
 CORPUS, OUTPUT = "Corpus", "Output"
+STDIN_LIMIT_BYTES = 32 << 20
 Patterns = list[str] | None
 
 
@@ -87,12 +88,11 @@ class Chosen:
         from longctx.corpus import Request
 
         listed = self._listed()
-        everything = [*inputs, *listed]
-        if not everything and self.from_file is None:
+        if not inputs and listed is None:
             raise UsageError("nothing to read", "name a folder, a file, a glob or a git URL")
-        if not everything:
+        if listed is not None and not listed.strip(b"\0\n\r "):
             raise CorpusError(f"{self.from_file}: the list of files is empty", "is the command before | right?")
-        stdin = self._stdin_text() if "-" in everything else None
+        stdin = self._stdin_text() if "-" in inputs else None
         configured = self.settings()
         selection = Selection(
             include=configured.include,
@@ -101,22 +101,27 @@ class Chosen:
             gitignore=not self.no_gitignore,
             secrets=self.allow_secrets,
         )
-        limit = configured.max_file_mb * 2**20
-        return Request(tuple(everything), selection, stdin, self._password(), limit)
+        return Request(
+            tuple(inputs),
+            selection,
+            stdin=stdin,
+            listed=listed,
+            password=self._password(),
+            text_limit_bytes=configured.max_file_mb * 2**20,
+        )
 
-    def _listed(self) -> list[str]:
-        from ingest.source import from_list
-
+    def _listed(self) -> bytes | None:
         if self.from_file is None:
-            return []
-        if self.from_file == "-":
-            return from_list(sys.stdin.buffer.read())
-        return from_list(_file_bytes(Path(self.from_file)))
+            return None
+        return _stdin("the list") if self.from_file == "-" else _file_bytes(Path(self.from_file))
 
     def _stdin_text(self) -> bytes:
         if self.from_file == "-":
             raise UsageError("- and --from-file - both want standard input", "give the list in a file")
-        return sys.stdin.buffer.read()
+        text = _stdin("standard input")
+        if not text.strip() and not self.quiet:
+            typer.echo("longctx: standard input was empty", err=True)
+        return text
 
     def _password(self) -> str | None:
         if self.password_file is None:
@@ -124,7 +129,9 @@ class Chosen:
         return _file_bytes(self.password_file).decode("utf-8", "surrogateescape").rstrip("\r\n")
 
     @contextmanager
-    def corpus(self, inputs: list[str], *, index: bool = True) -> "Iterator[tuple[Corpus, Narrator]]":
+    def corpus(
+        self, inputs: list[str], *, index: bool = True, retry: bool = False
+    ) -> "Iterator[tuple[Corpus, Narrator]]":
         """The corpus of these inputs, up to date; what was left out has been named on stderr."""
         from longctx import paths
         from longctx.answer import summarise
@@ -138,7 +145,7 @@ class Chosen:
         ):
             for warning in self.settings().warnings:
                 narrator.say(f"longctx: {warning}")
-            for event in corpus.refresh(index=index):
+            for event in corpus.refresh(index=index, retry=retry):
                 narrator.tell(event)
             narrator.stop()
             narrator.left_out(summarise(corpus.record.id, corpus.files))
@@ -152,8 +159,14 @@ def _stores_mapped() -> Iterator[None]:
     """Turn what SQLite says of our stores into words for a user."""
     import sqlite3
 
+    from ingest.database import DatabaseTrouble
+
     try:
         yield
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise StoreError(f"{error.filename}: {error.strerror}", "longctx paths shows where it keeps things") from error
+    except DatabaseTrouble as trouble:
+        raise StoreError(str(trouble), "update longctx, or remove that file: it is made again") from trouble
     except sqlite3.DatabaseError as error:
         raise StoreError(f"a store can't be used: {error}", _store_hint(str(error))) from error
 
@@ -198,11 +211,25 @@ def _parameter(name: str, hint: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
 
 
+def _stdin(what: str) -> bytes:
+    return _limited(sys.stdin.buffer, what)
+
+
 def _file_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as stream:
+            return _limited(stream, str(path))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}", "name a file that can be read") from error
+
+
+def _limited(stream: IO[bytes], what: str) -> bytes:
+    content = stream.read(STDIN_LIMIT_BYTES + 1)
+    if len(content) > STDIN_LIMIT_BYTES:
+        raise UsageError(
+            f"{what} has more than {STDIN_LIMIT_BYTES >> 20} MiB", "put it into files and name their folder"
+        )
+    return content
 
 
 def _check_strict(corpus: "Corpus") -> None:

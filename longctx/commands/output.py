@@ -1,5 +1,6 @@
 """Where data goes: stdout, or a file that appears whole or not at all."""
 
+import io
 import os
 import sys
 import tempfile
@@ -18,20 +19,43 @@ def stdout_is_terminal() -> bool:
 
 @contextmanager
 def open_output(path: Path | None) -> Iterator[IO[str]]:
-    """stdout, or a text stream whose content replaces `path` when the block ends well."""
+    """stdout, or a text stream whose content replaces the file at `path` when the block ends well.
+
+    What is no regular file (a pipe, /dev/null) is written to as it is; a link is followed.
+    """
     if path is None or str(path) == "-":
-        yield sys.stdout
+        yield _stdout()
         return
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise UsageError(f"{path}: is a folder", "give -o the name of a file")
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with _directly(target) if target.exists() and not target.is_file() else _replacing(target) as stream:
+            yield stream
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}", "give -o a file in a folder you can write to") from error
+        raise UsageError(f"{path}: {error.strerror}", "give -o a file that you can write") from error
+
+
+def _stdout() -> IO[str]:
+    """stdout in UTF-8 whatever the locale, with names of undecodable bytes as they are."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    return sys.stdout
+
+
+def _directly(target: Path) -> IO[str]:
+    return target.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[IO[str]]:
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
             yield stream
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        temporary.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
+        temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from longctx.commands.options import OUTPUT, Chosen, with_corpus_options
-from longctx.commands.output import open_output
+from longctx.commands.output import open_output, stdout_is_terminal
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus
@@ -33,7 +33,7 @@ def pack(
         Form,
         typer.Option(
             "--as",
-            help="Text, or Llama 4 token ids: one JSON list a window of 8,192 tokens.",
+            help="Text, or Llama 4 token ids: one JSON list a window of at most 8,192 tokens, notes last.",
             rich_help_panel=OUTPUT,
         ),
     ] = Form.TEXT,
@@ -50,12 +50,15 @@ def pack(
 
     longctx pack ./papers --as ids > windows.jsonl
     """
+    from ingest.naming import safe_text
+
     with chosen.corpus(sources or [], index=False) as (corpus, narrator), open_output(output) as stream:
-        total = windows = 0
-        for size, text in _texts(corpus) if form is Form.TEXT else _ids(corpus):
-            stream.write(text)
-            total, windows = total + size, windows + 1
-        narrator.say(f"{total:,} tokens in {windows:,} windows")
+        shown = safe_text if output is None and stdout_is_terminal() else str
+        total = parts = 0
+        for ids, text in _texts(corpus) if form is Form.TEXT else _ids(corpus):
+            stream.write(shown(text))
+            total, parts = total + ids, parts + 1
+        narrator.say(f"{total:,} tokens in {parts:,} windows")
 
 
 def _texts(corpus: "Corpus") -> Iterator[tuple[int, str]]:
@@ -63,9 +66,8 @@ def _texts(corpus: "Corpus") -> Iterator[tuple[int, str]]:
 
     for window in plan.pack(corpus):
         yield window.size, plan.window_text(corpus, window)
-    notes = plan.ledger(corpus)
-    if notes:
-        yield len(corpus.tokenizer.encode(notes)), notes
+    if notes := plan.ledger(corpus):
+        yield len(plan.ledger_ids(corpus)), notes
 
 
 def _ids(corpus: "Corpus") -> Iterator[tuple[int, str]]:
@@ -73,3 +75,5 @@ def _ids(corpus: "Corpus") -> Iterator[tuple[int, str]]:
 
     for window in plan.pack(corpus):
         yield window.size, json.dumps(plan.window_ids(corpus, window)) + "\n"
+    if notes := plan.ledger_ids(corpus):
+        yield len(notes), json.dumps(notes) + "\n"

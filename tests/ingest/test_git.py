@@ -1,5 +1,7 @@
 import os
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -168,3 +170,111 @@ def test_clone_refuses_what_is_no_address(tmp_path: Path) -> None:
 def test_short_name() -> None:
     assert git.short_name("https://user:pw@github.com/pallets/flask.git/") == "github.com/pallets/flask"
     assert git.short_name("git@github.com:pallets/flask.git") == "github.com/pallets/flask"
+    assert git.short_name("https://host/a@b/c") == "host/a@b/c"
+
+
+@pytest.mark.parametrize("key", ["diff.orderFile", "core.attributesFile", "mailmap.file"])
+def test_a_configuration_that_names_a_pipe_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setattr(git, "LOCAL_SECONDS", 5.0)
+    root = repository(tmp_path / "r", a="1")
+    os.mkfifo(tmp_path / "pipe")
+    run(root, "config", key, str(tmp_path / "pipe"))
+    os.mkfifo(root / ".mailmap")
+    assert git.tracked(str(root)) == [b"a"]
+    assert b"a" in git.heat(str(root))
+
+
+def test_a_git_that_hangs_ends_with_all_that_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "bin/git"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\nsleep 60 &\necho $! > {tmp_path}/child\nwait\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    monkeypatch.setattr(git, "LOCAL_SECONDS", 1.0)
+    for use in (git.tracked, git.heat):
+        with pytest.raises(git.NoAnswer, match="no answer in 1 seconds"):
+            use(str(tmp_path))
+        assert _ends(int((tmp_path / "child").read_text()))
+
+
+def _ends(process: int) -> bool:
+    """Whether the process is gone, or a zombie that nobody waits for, within some seconds."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            if ") Z " in Path(f"/proc/{process}/stat").read_text():
+                return True
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("text", "public"),
+    [
+        ("https://user:pw@host/a/b.git", "https://host/a/b.git"),
+        ("https://ghp_token@host/a", "https://host/a"),
+        ("https://user:p@ss@host/a@b", "https://host/a@b"),
+        ("http://host/a", "http://host/a"),
+        ("ssh://git:pw@host:22/a", "ssh://git@host:22/a"),
+        ("ssh://git@host/a", "ssh://git@host/a"),
+        ("git@host:a/b", "git@host:a/b"),
+        ("file:///srv/a@b", "file:///srv/a@b"),
+        ("docs/a@b.md", "docs/a@b.md"),
+    ],
+)
+def test_public_url(text: str, public: str) -> None:
+    assert git.public_url(text) == public
+
+
+def test_a_clone_keeps_no_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = repository(tmp_path / "origin", a="1")
+    url = "https://me:hunter2@example.org/x"
+    (tmp_path / "config").write_text(f'[url "file://{origin}"]\n\tinsteadOf = {url}\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    folder = Path(git.clone(url, str(tmp_path / "clones")))
+    (origin / "a").write_text("2")
+    run(origin, "commit", "-qam", "second")
+    assert git.clone(url, str(tmp_path / "clones")) == str(folder)
+    assert (folder / "a").read_text() == "2"
+    names = [str(path) for path in folder.rglob("*")]
+    assert not any("hunter2" in name for name in names)
+    assert not any(b"hunter2" in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert git._folder_name(url) == git._folder_name("https://example.org/x") == folder.name
+
+
+def test_clones_of_one_address_at_once_all_succeed(tmp_path: Path) -> None:
+    origin = repository(tmp_path / "origin", **{str(number): "x" * 1000 for number in range(50)})
+    script = "import sys; from ingest import git; print(git.clone(*sys.argv[1:]), end='')"
+    command = [sys.executable, "-c", script, f"file://{origin}", str(tmp_path / "clones")]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    results = [process.communicate() for process in processes]
+    assert [said.decode() for _, said in results] == [""] * 4
+    (folder,) = {output for output, _ in results}
+    assert [os.fsencode(path) for path in (tmp_path / "clones").iterdir()] == [folder]
+
+
+def test_a_clone_that_finds_another_in_its_place_takes_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = repository(tmp_path / "origin", a="1")
+    move, url, into = git._move, f"file://{origin}", str(tmp_path / "clones")
+
+    def be_second(unfinished: str, folder: str) -> None:
+        monkeypatch.setattr(git, "_move", move)
+        assert git.clone(url, into) == folder
+        move(unfinished, folder)
+
+    monkeypatch.setattr(git, "_move", be_second)
+    folder = git.clone(url, into)
+    assert [str(path) for path in Path(into).iterdir()] == [folder]
+
+
+def test_what_a_killed_clone_left_is_taken_away_after_a_day(tmp_path: Path) -> None:
+    origin = repository(tmp_path / "origin", a="1")
+    for name, age in (("old.part", git.ABANDONED_AFTER_S + 60), ("new.part", 60)):
+        (tmp_path / "clones" / name).mkdir(parents=True)
+        os.utime(tmp_path / "clones" / name, (time.time() - age,) * 2)
+    folder = git.clone(f"file://{origin}", str(tmp_path / "clones"))
+    assert {str(path) for path in (tmp_path / "clones").iterdir()} == {folder, str(tmp_path / "clones/new.part")}

@@ -104,6 +104,33 @@ def test_hidden_parts_are_left_out_and_named() -> None:
     assert document.notes == ("hidden parts not read: 2",)
 
 
+@pytest.mark.parametrize(
+    ("attributes", "hidden"),
+    [
+        ("hidden", True),
+        ("HIDDEN=''", True),
+        ("class='a'hidden", True),
+        ("style=display:none", True),
+        ('STYLE = "color: red; DISPLAY : none"', True),
+        ("style='' style='display:none'", True),
+        ('style="x" title="display:none"', False),
+        ('title=" hidden "', False),
+        ("data-hidden aria-hidden=true", False),
+        ('style="display:block"', False),
+    ],
+)
+def test_what_hides(attributes: str, hidden: bool) -> None:
+    assert read_html(f"<div {attributes}>a</div>b").text == ("b" if hidden else "a\n\nb")
+
+
+@pytest.mark.parametrize("unit", ["style= ", "style=x ", "display ", "hidde ", "= ", '"', "'\" "])
+def test_many_attributes_take_no_long_time(unit: str) -> None:
+    source = f"<div {unit * (600_000 // len(unit))}>a</div>"
+    began = time.process_time()
+    read_html(source)
+    assert time.process_time() - began < 2
+
+
 def test_layout_cells_keep_their_paragraphs() -> None:
     text = read_html(f"<table><tr><td><p>{'long ' * 60}</p><p>Then this.</p></td></tr></table>").text
     assert text.endswith("long\n\nThen this.")

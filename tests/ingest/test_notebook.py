@@ -1,12 +1,14 @@
 import json
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest import notebook as notebook_module
 from ingest.document import Kind, PageKind
-from ingest.notebook import OUTPUT_LIMIT, read_notebook
+from ingest.notebook import MOST_BRACKETS, OUTPUT_LIMIT, read_notebook
 from ingest.outcome import ReadFailure, Status
 
 
@@ -84,10 +86,11 @@ def test_errors_and_colours() -> None:
 @given(st.lists(st.text(max_size=40), max_size=8))
 def test_pages_tile_the_text(sources: list[str]) -> None:
     document = read_notebook(notebook(*map(markdown, sources)))
+    written = [(number, source) for number, source in enumerate(sources, 1) if source.strip()]
     document.text.encode()
     assert "".join(document.text[page.start : page.end] for page in document.pages) == document.text
-    for page, source in zip(document.pages, sources, strict=True):
-        assert document.text.startswith(source, page.start)
+    for page, (number, source) in zip(document.pages, written, strict=True):
+        assert page.number == number and document.text.startswith(source, page.start)
 
 
 def test_lone_surrogates_are_replaced() -> None:
@@ -113,3 +116,45 @@ def test_odd_cells_do_no_harm(cell: Any) -> None:
 def test_the_line_of_the_mistake_is_named() -> None:
     with pytest.raises(ReadFailure, match="line 3"):
         read_notebook('{\n"cells":\n}')
+
+
+def test_empty_cells_count_and_leave_nothing() -> None:
+    document = read_notebook(notebook(markdown("a"), code("", []), {}, markdown([" ", "\n"]), markdown("b")))
+    assert document.text == "a\n\nb"
+    assert [(page.number, page.label) for page in document.pages] == [(1, "1"), (5, "5")]
+
+
+def test_of_very_many_cells_the_first_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notebook_module, "MOST_CELLS", 3)
+    assert "partly" not in read_notebook(notebook(*[markdown("a")] * 3)).metadata
+    document = read_notebook(notebook(*map(markdown, "abcde")))
+    assert document.text == "a\n\nb\n\nc"
+    assert document.metadata["partly"] == "first 3 of 5 cells"
+
+
+@pytest.mark.parametrize("cell", ["{}", "[]", '{"":{}}'])
+def test_more_objects_than_memory_should_hold_are_refused_before_they_are_made(cell: str) -> None:
+    source = '{"cells": [' + f"{cell}," * MOST_BRACKETS + "{}]}"
+    began = time.process_time()
+    with pytest.raises(ReadFailure, match="objects and lists, limit 2,000,000") as raised:
+        read_notebook(source)
+    assert raised.value.status is Status.TOO_LARGE
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("line", ["# a" + " " * 300_000 + "b", "# a" + " #" * 150_000 + "b", "#" + "\t" * 300_000])
+def test_a_long_heading_takes_no_long_time(line: str) -> None:
+    began = time.process_time()
+    read_notebook(notebook(markdown(line)))
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"cells": [markdown("fine")], "worksheets": 3},
+        {"worksheets": [{"cells": 3}, {"cells": None}, {"cells": [markdown("fine")]}]},
+    ],
+)
+def test_odd_sheets_do_no_harm(fields: Any) -> None:
+    assert read_notebook(json.dumps(fields)).text == "fine"

@@ -261,3 +261,56 @@ def test_kinds(path: str, text: str, kind: Kind) -> None:
 def test_read_text() -> None:
     document = plain.read_text("naïve\n".encode("cp1252"), "a.py")
     assert (document.text, document.kind, document.encoding, document.replaced) == ("naïve\n", Kind.CODE, "cp1252", 0)
+
+
+LOG = "".join(f"{number:03} 12:00:00 oven reached {number} °C\n" for number in range(300))
+
+
+@pytest.mark.parametrize("place", [0, 5000, len(LOG.encode())])
+def test_a_stray_nul_does_not_make_a_log_binary(place: int) -> None:
+    content = LOG.encode()[:place] + b"\0" + LOG.encode()[place:]
+    assert plain.sniff(content[: plain.HEAD_BYTES], "oven.log") == "text"
+    decoded = plain.decode(content)
+    assert (decoded.encoding, decoded.replaced) == ("utf-8", 1)
+    assert decoded.text.replace("\ufffd", "") == LOG and "\0" not in decoded.text
+
+
+def test_a_head_cut_in_a_character_is_text() -> None:
+    content = ("\0" + "é" * 6_000).encode()
+    assert len(content[: plain.HEAD_BYTES].decode("utf-8", "ignore").encode()) < plain.HEAD_BYTES
+    assert plain.sniff(content[: plain.HEAD_BYTES], "a") == "text"
+
+
+def test_nuls_behind_a_mark_are_replaced_and_counted() -> None:
+    decoded = plain.decode(codecs.BOM_UTF8 + LOG.encode() + b"\0")
+    assert decoded == Decoded(LOG + "�", "utf-8-sig", 1)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        LOG.encode().replace(b"\n", b"\0"),
+        b"usr/bin\0usr/lib\0home/someone\0" * 100,
+        b"\x7f" * 20 + b"a" * 5000 + b"\0",
+        b"".join(b"\xe9" + number.to_bytes(4, "little") for number in range(2000)),
+        b"".join(number.to_bytes(2, "little") for number in range(0x4E00, 0x5600)),
+    ],
+)
+def test_nuls_in_what_is_no_text(content: bytes) -> None:
+    assert plain.sniff(content[: plain.HEAD_BYTES], "a") == "binary"
+    with pytest.raises(ReadFailure):
+        plain.decode(content)
+
+
+def test_a_nul_beside_bytes_that_are_no_utf8_is_no_text() -> None:
+    with pytest.raises(ReadFailure):
+        plain.decode(LOG.encode() + b"\0\xff")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("sample", ["cp932", "gb18030", "cp949", "koi8_r", "cp1253", "cp1256", "cp874"])
+def test_other_scripts_in_utf16_without_a_mark(encoding: str, sample: str) -> None:
+    text = f"{SAMPLES[sample]}\n{SAMPLES[sample]}\n"
+    content = text.encode(encoding)
+    assert plain.sniff(content, "a.txt") == "text"
+    assert plain.decode(content) == Decoded(text, encoding)

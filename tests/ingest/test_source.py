@@ -87,7 +87,7 @@ def test_stdin_and_lists() -> None:
     make("a", "-")
     (source,) = found("-", stdin=b"text")
     assert isinstance(source, Source)
-    assert (source.path, source.content) == ("stdin", b"text")
+    assert (source.path, source.content) == ("<stdin>", b"text")
     (other,) = found("-", stdin=b"next")
     assert isinstance(other, Source)
     assert other.signature != source.signature
@@ -166,6 +166,7 @@ def test_links(tracked: bool) -> None:
     assert ends.pop("env") == (Status.SECRET, "link to .env: environment file")
     assert {status for status, _ in ends.values()} == {Status.SPECIAL}
     assert set(ends) == {"away", "away-folder", "broken", "config", "folder-link", "loop", "root"}
+    assert ends["root"][1] == "link to a folder: ."
     assert ends["away"][1].startswith("link leaves the folder")
     assert ends["broken"][1] == "broken link"
 
@@ -294,3 +295,127 @@ def test_many_files_are_listed_in_little_time_and_memory() -> None:
     began = time.process_time()
     assert sum(1 for _ in discover(["many"], Selection(), clone_root="clones")) == 3_000
     assert time.process_time() - began < 2
+
+
+def listed(*names: str) -> dict[str, str]:
+    """Of each path in a list: where it was found, or what is said of it."""
+    ends = found(from_file="\n".join(names).encode())
+    return {one.path: one.location if isinstance(one, Source) else f"{one.status}: {one.detail}" for one in ends}
+
+
+def test_a_list_holds_paths_and_nothing_else() -> None:
+    make("a.md", "d/b.md", "d/e/c.md", "-")
+    url = f"file://{Path.cwd()}/d"
+    assert listed("gone", "a.md/x", "*.md", "d/**", url, "-", "d") == {
+        "gone": "unreadable: no such file",
+        "a.md/x": "unreadable: no such file",
+        "*.md": "unreadable: no such file",
+        "d/**": "unreadable: no such file",
+        os.path.normpath(url): "unreadable: no such file",
+        "-": str(Path("-").resolve()),
+        "d/b.md": str(Path("d/b.md").resolve()),
+        "d/e/c.md": str(Path("d/e/c.md").resolve()),
+    }
+    assert not Path("clones").exists()
+
+
+def test_a_list_beside_an_input_takes_the_file_once() -> None:
+    make("d/b", "d/c")
+    assert [one.path for one in found("d", from_file=b"./d/b\0d/../d/c\0")] == ["d/b", "d/c"]
+
+
+@pytest.fixture
+def linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A current folder with links that lead out of it, to its own files and to a secret."""
+    make("outside/private", "r/own.md", "r/d/in.md", "r/.env", "r/.git/config")
+    for link, target in {
+        "away.md": "../outside/private",
+        "away-folder": "../outside",
+        "config.md": ".git/config",
+        "env.md": ".env",
+        "in.md": "d/in.md",
+        "inner": "d",
+        "gone.md": "../outside/nothing",
+    }.items():
+        Path("r", link).symlink_to(target)
+    monkeypatch.chdir(tmp_path / "r")
+    return tmp_path
+
+
+def test_links_in_a_list_stay_below_the_current_folder(linked: Path) -> None:
+    names = ["away.md", "away-folder/private", "away-folder", "gone.md", f"{linked}/r/away.md", "config.md", "env.md"]
+    ends = listed(*names, "in.md", "inner/in.md", "own.md")
+    assert ends.pop("in.md") == f"{linked}/r/d/in.md"
+    assert ends.pop("own.md") == f"{linked}/r/own.md"
+    assert ends.pop("env.md") == f"secret: link to {linked}/r/.env: environment file"
+    assert ends.pop("config.md") == f"special file: link to {linked}/r/.git/config"
+    assert len(ends) == 5
+    assert all(end.startswith(f"special file: link leaves the folder: {linked}/outside") for end in ends.values())
+    assert listed("../outside/private") == {"../outside/private": f"{linked}/outside/private"}
+
+
+def test_links_that_a_glob_finds_stay_below_its_folder(linked: Path) -> None:
+    Path("../r-link").symlink_to("r")
+    for pattern, prefix in (("*.md", ""), ("../r-link/*.md", "../r-link/"), (f"{linked}/r/*.md", f"{linked}/r/")):
+        assert paths(pattern) == [f"{prefix}in.md", f"{prefix}own.md"]
+        ends = outcomes(pattern)
+        assert ends[f"{prefix}away.md"] == (Status.SPECIAL, f"link leaves the folder: {linked}/outside/private")
+        assert ends[f"{prefix}env.md"][0] is Status.SECRET
+    assert paths("*/private") == []
+    assert outcomes("*/private")["away-folder/private"][0] is Status.SPECIAL
+
+
+def test_a_path_the_user_typed_is_followed_anywhere_but_to_a_secret(linked: Path) -> None:
+    assert paths("away.md", "away-folder/private") == ["away.md"]
+    assert paths("away-folder") == ["private"]
+    assert outcomes("env.md")["env.md"] == (Status.SECRET, f"link to {linked}/r/.env: environment file")
+    for selection in (Selection(secrets=True), Selection(include=(".env",)), Selection(include=("env.md",))):
+        assert paths("env.md", selection=selection) == ["env.md"]
+
+
+def test_a_long_chain_of_links_ends_in_an_outcome() -> None:
+    make("r/end")
+    for number in range(1_500):
+        Path(f"r/l{number:04}").symlink_to(f"l{number + 1:04}" if number < 1_499 else "end")
+    assert outcomes("r")["l0000"][0] is Status.SPECIAL
+    assert outcomes("r/l0000")["r/l0000"][0] is Status.UNREADABLE
+    assert listed("r/l0000")["r/l0000"].startswith("unreadable")
+
+
+def test_a_thousand_folders_in_one_another_are_listed_by_git() -> None:
+    folder = "r" + "/d" * 1_200
+    make("r/a")
+    here = os.open("r", os.O_RDONLY)
+    for _ in range(1_200):
+        os.mkdir("d", dir_fd=here)
+        deeper = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = deeper
+    os.close(os.open("bottom", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    os.close(here)
+    git("r", "init", "-q")
+    git("r", "add", "-A")
+    assert paths("r") == ["a", folder[2:] + "/bottom"]
+    subprocess.run(["rm", "-r", "r/d"], check=True)
+
+
+def test_a_git_that_waits_for_a_pipe_is_ended_and_asked_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(git_module, "LOCAL_SECONDS", 0.5)
+    make("r/a.py", "r/x.log", "r/one/b.py", "r/two/c.py")
+    for folder in ("r", "r/one", "r/two"):
+        git(folder, "init", "-q")
+        os.mkfifo(f"{folder}/.gitignore")
+    os.mkfifo("r/.longctxignore")
+    began = time.monotonic()
+    assert paths("r") == ["a.py", "one/b.py", "two/c.py", "x.log"]
+    assert time.monotonic() - began < 5
+    ends = outcomes("r")
+    assert ends["."] == (Status.SPECIAL, "listed without git: git gave no answer in 0.5 seconds")
+    assert ends["two/"] == (Status.SPECIAL, "listed without git: git gave no answer before")
+    assert ends[".gitignore"] == ends[".longctxignore"] == (Status.SPECIAL, "named pipe")
+
+
+def test_passwords_of_an_address_are_not_said() -> None:
+    with pytest.raises(SourceNotFound) as caught:
+        found("https://me:hunter2@example.org/a b")
+    assert "hunter2" not in str(caught.value)

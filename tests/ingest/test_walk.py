@@ -127,6 +127,8 @@ def test_ignore_lines_of_what_is_no_small_regular_file(tmp_path: Path) -> None:
     assert ignore_lines(str(tmp_path / "real")) == ["a\r", "caf\udce9", ""]
     assert ignore_lines(str(tmp_path / "link")) == []
     assert ignore_lines(str(tmp_path / "none")) == []
+    os.mkfifo(tmp_path / "pipe")
+    assert ignore_lines(str(tmp_path / "pipe")) == []
 
 
 def test_names_that_are_no_utf8(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_events_end_with_the_result(make_tree: MakeTree) -> None:
 
 def test_stdin_is_read_as_text(tmp_path: Path) -> None:
     done = run("ask", "-", "who found the wreck?", stdin=b"The wreck was found by Ines Calloway.\n")
-    assert "[^1]: stdin:1 (verified)" in done.stdout
+    assert "[^1]: <stdin>:1 (verified)" in done.stdout
 
 
 def test_a_list_on_stdin_names_the_files(make_tree: MakeTree) -> None:
@@ -267,3 +267,73 @@ def test_a_reader_that_goes_away_is_not_complained_about(make_tree: MakeTree) ->
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completions_are_written(shell: str) -> None:
     assert "_LONGCTX_COMPLETE" in run("completions", shell).stdout
+
+
+def test_a_pipe_given_as_output_is_written_to_and_not_replaced(make_tree: MakeTree, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE)
+    assert run("pack", make_tree(FILES), "-q", "-o", pipe).returncode == 0
+    assert b"seven metres" in reader.communicate(timeout=30)[0]
+    assert pipe.is_fifo()
+    assert run("pack", make_tree(FILES), "-q", "-o", tmp_path).returncode == 2
+
+
+def test_a_long_question_is_a_question(make_tree: MakeTree) -> None:
+    assert run("ask", make_tree(FILES), QUESTION + " really" * 100).returncode == 0
+
+
+def test_a_missing_path_in_a_list_costs_itself_only(make_tree: MakeTree) -> None:
+    root = make_tree(FILES)
+    done = run("ask", "--from-file", "-", QUESTION, stdin=b"gone.md\ndocs/tides.md\n", cwd=root)
+    assert "seven metres" in done.stdout
+    assert "gone.md" in done.stderr
+
+
+def test_a_project_file_does_not_let_secrets_through(make_tree: MakeTree) -> None:
+    root = make_tree({**FILES, ".env": "TOKEN=abc\n", "longctx.toml": 'include = ["*"]\n'})
+    done = run("pack", ".", cwd=root)
+    assert "TOKEN=abc" not in done.stdout
+    assert "include" in done.stderr
+
+
+def test_a_malformed_token_in_a_text_does_no_harm(make_tree: MakeTree) -> None:
+    broken = ".".join(["eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiIxMjM0N", "c2lnbmF0dXJlc2lnbmF0dXJl"])
+    assert run("ask", make_tree({**FILES, "t.txt": f"{broken} {broken}\n"}), QUESTION).returncode == 0
+
+
+def test_several_sources_can_be_compared_and_repacked_from_anywhere(make_tree: MakeTree, tmp_path: Path) -> None:
+    root = make_tree(FILES)
+    run("ingest", "src", "docs", cwd=root)
+    identity = str(json.loads(run("corpora", "ls", "--json").stdout)[0]["id"])
+    assert run("corpora", "diff", identity, cwd=tmp_path).stdout == "nothing changed\n"
+    before = run("pack", "src", "docs", cwd=root).stdout
+    run("corpora", "repack", identity, cwd=tmp_path)
+    assert run("pack", "src", "docs", cwd=root).stdout == before
+
+
+def test_two_runs_at_once_both_finish(make_tree: MakeTree) -> None:
+    root = make_tree({f"f{n}.txt": f"{n} words in a file\n" * 200 for n in range(300)})
+    command = [sys.executable, "-P", "-m", "longctx", "ingest", str(root), "-q"]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
+    assert [process.communicate(timeout=60)[1] for process in both] == [b"", b""]
+    assert [process.returncode for process in both] == [0, 0]
+    assert (
+        run("corpora", "show", json.loads(run("corpora", "ls", "--json").stdout)[0]["id"]).stdout.count("current")
+        == 300
+    )
+
+
+def test_escapes_do_not_reach_a_terminal(make_tree: MakeTree) -> None:
+    root = make_tree({"a.md": "The tide \x1b[2J\x1b]0;PWNED\x07 turns.\n" + "Many plain words follow. " * 200})
+    for words in (f"pack {root}", f"ask {root} tide", f"plan {root}"):
+        command = f"{sys.executable} -P -m longctx {words}"
+        done = subprocess.run(["script", "-qec", command, "/dev/null"], capture_output=True, timeout=60)
+        assert b"turns" in done.stdout or b"plan" in words.encode()
+        assert b"\x1b[2J" not in done.stdout and b"PWNED\x07" not in done.stdout
+
+
+def test_a_locale_that_is_not_utf8_is_no_hindrance(make_tree: MakeTree) -> None:
+    root = make_tree({"a.md": "Весенний прилив у северного мола.\n"})
+    for words in (["pack", root], ["ask", root, "прилив"], ["ask", root, "прилив", "--json"]):
+        assert run(*words, PYTHONIOENCODING="latin-1").returncode == 0

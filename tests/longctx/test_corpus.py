@@ -1,14 +1,17 @@
 import os
+import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ingest.outcome import Status
+from ingest.reader import READER_VERSIONS
 from ingest.rules import Selection
 from longctx import paths, plan
-from longctx.corpus import Corpus, Request, differences
+from longctx.corpus import RACY_NS, Corpus, Request, differences, index_key
 from longctx.errors import CorpusError
 from longctx.manifest import State
 
@@ -35,14 +38,14 @@ def test_every_file_is_read_and_in_the_manifest(make_tree: MakeTree, open_corpus
     corpus = open_corpus(make_tree(FILES))
     assert {path: record.outcome.status for path, record in corpus.files.items()} == dict.fromkeys(FILES, Status.READ)
     assert {entry.path for entry in corpus.entries} == set(FILES)
-    assert corpus.index.known() == {entry.digest for entry in corpus.entries}
+    assert corpus.index.known() == {index_key(entry) for entry in corpus.entries}
 
 
 def test_stored_text_gives_the_files_bytes(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
     root = make_tree({**FILES, "bom.txt": b"\xef\xbb\xbfbom\n", "wide.txt": "größe\n".encode("utf-16")})
     corpus = open_corpus(root)
     for entry in corpus.entries:
-        document = corpus.document(entry.digest, entry.reader)
+        document = corpus.document(entry)
         content = (root / entry.path).read_bytes()
         if document.encoding == "utf-8":
             assert document.text.encode() == content
@@ -72,24 +75,19 @@ def test_an_unchanged_file_is_not_opened_again(
 
 def settle(root: Path) -> None:
     """Wait until the files are old enough for their signatures to be trusted: ctime can't be set back."""
-    import time
-
-    from longctx.corpus import RACY_NS
-
     newest = max(path.stat().st_ctime_ns for path in root.rglob("*"))
     while time.time_ns() - newest <= RACY_NS:
         pass
 
 
-def test_an_edit_within_the_clocks_tick_is_seen(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
+def test_a_file_that_has_just_changed_is_looked_at_again(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
+    """Two writes within one tick of the clock leave one signature, so a fresh one isn't trusted."""
     root = make_tree(FILES)
-    open_corpus(root).close()
-    stat = (root / "a.py").stat()
+    settle(root)
     (root / "a.py").write_bytes(b"def alpha():\n    return 2\n")
-    os.utime(root / "a.py", ns=(stat.st_atime_ns, stat.st_mtime_ns))
     corpus = open_corpus(root)
-    current = [entry for entry in corpus.entries if entry.path == "a.py" and entry.state is State.CURRENT]
-    assert "return 2" in corpus.document(current[0].digest, current[0].reader).text
+    assert corpus.records["a.py"].signature is None
+    assert corpus.records["docs/b.md"].signature is not None
 
 
 @pytest.mark.parametrize("change", ["edit", "add", "delete", "nothing"])
@@ -118,8 +116,6 @@ def test_a_change_never_costs_the_prefix(make_tree: MakeTree, open_corpus: OpenC
 def test_the_same_corpus_gives_the_same_ids_after_all_stores_are_lost(
     make_tree: MakeTree, open_corpus: OpenCorpus, home: Path
 ) -> None:
-    import shutil
-
     root = make_tree(FILES)
     first = open_corpus(root)
     before = prompt_ids(first)
@@ -134,7 +130,7 @@ def test_equal_files_are_sent_once_and_all_their_paths_are_named(make_tree: Make
     assert len(corpus.entries) == 2
     twin = corpus.files["sub/two.txt"].outcome
     assert (twin.status, twin.detail) == (Status.DUPLICATE, "one.txt")
-    assert corpus.paths_of(corpus.files["one.txt"].digest) == ["one.txt", "sub/two.txt"]
+    assert corpus.paths_of(corpus.entries[0]) == ["one.txt", "sub/two.txt"]
     assert "sub/two.txt" in plan.ledger(corpus)
 
 
@@ -170,7 +166,7 @@ def test_an_earlier_prompt_is_not_fed_back(make_tree: MakeTree, open_corpus: Ope
 def test_text_from_stdin_is_a_document(tmp_path: Path) -> None:
     with Corpus(Request(("-",), stdin=b"the secret of the tides\n"), paths.locate(os.environ)) as corpus:
         list(corpus.refresh())
-        assert [entry.path for entry in corpus.entries] == ["stdin"]
+        assert [entry.path for entry in corpus.entries] == ["<stdin>"]
 
 
 def test_differences_are_told_without_changing_anything(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
@@ -232,3 +228,151 @@ def test_repack_drops_what_is_stale(make_tree: MakeTree, open_corpus: OpenCorpus
     corpus.repack()
     assert plan.build(corpus).stale == 0
     assert {entry.path for entry in corpus.entries} == set(FILES)
+
+
+def test_what_an_interruption_left_undone_is_done_by_the_next_run(
+    make_tree: MakeTree, open_corpus: OpenCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_tree(FILES)
+    with monkeypatch.context() as patch:
+        patch.setattr(Corpus, "freeze", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            open_corpus(root)
+    settle(root)
+    corpus = open_corpus(root)
+    assert {entry.path for entry in corpus.entries} == set(FILES)
+
+
+def test_a_lost_stale_text_leaves_the_prompt(make_tree: MakeTree, open_corpus: OpenCorpus, home: Path) -> None:
+    root = make_tree(FILES)
+    open_corpus(root).close()
+    (root / "a.py").write_text("new = 1\n")
+    open_corpus(root).close()
+    shutil.rmtree(home / "longctx" / "cache")
+    corpus = open_corpus(root)
+    assert {entry.state for entry in corpus.entries} == {State.CURRENT}
+    assert prompt_ids(corpus)
+
+
+def ask_stdin(text: bytes, *inputs: str) -> list[str]:
+    with Corpus(Request((*inputs, "-"), stdin=text), paths.locate(os.environ)) as corpus:
+        list(corpus.refresh())
+        return [corpus.document(entry).text for entry in corpus.entries]
+
+
+def test_text_piped_in_earlier_is_not_sent_again(make_tree: MakeTree) -> None:
+    root = make_tree(FILES)
+    assert "alpha private" in ask_stdin(b"alpha private", str(root))
+    later = ask_stdin(b"beta", str(root))
+    assert "beta" in later and "alpha private" not in later
+    assert len(later) == len(FILES) + 1
+
+
+def test_equal_bytes_of_two_formats_are_two_texts(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
+    notebook = (
+        '{"nbformat": 4, "metadata": {"quokka": "zebra"}, "cells": [{"cell_type": "markdown", "source": "words"}]}'
+    )
+    root = make_tree({"a.ipynb": notebook, "b.json": notebook})
+    corpus = open_corpus(root)
+    assert {str(record.outcome.status) for record in corpus.files.values()} == {"read"}
+    assert len(corpus.entries) == 2
+    (root / "a.ipynb").unlink()
+    corpus = open_corpus(root)
+    corpus.repack()
+    assert "quokka" in corpus.document(corpus.entries[0]).text
+
+
+def test_what_another_corpus_made_of_the_same_bytes_changes_nothing(
+    make_tree: MakeTree, open_corpus: OpenCorpus, tmp_path: Path
+) -> None:
+    code = "def f():\n    return 1\n\n\n" * 3000
+    (tmp_path / "prose").mkdir()
+    (tmp_path / "prose" / "n.txt").write_text(code)
+    open_corpus(tmp_path / "prose")
+    corpus = open_corpus(make_tree({"n.py": code}))
+    assert corpus.document(corpus.entries[0]).kind == "code"
+
+
+def test_a_new_reader_version_supersedes_what_the_old_one_read(
+    make_tree: MakeTree, open_corpus: OpenCorpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_tree(FILES)
+    settle(root)
+    before = open_corpus(root).entries
+    monkeypatch.setitem(READER_VERSIONS, "text", "text/2")
+    after = open_corpus(root).entries
+    assert [entry.key for entry in after[: len(before)]] == [entry.key for entry in before]
+    renewed = [entry for entry in after if entry.reader.startswith("text/2") and entry.state is State.CURRENT]
+    assert {entry.path for entry in renewed} == {"a.py", "docs/c.txt"}
+
+
+KEY = "AKIA" + "Q3EGRXQ7" + "J5ZLMNPK"
+
+
+def test_a_text_let_through_in_one_corpus_stays_out_of_another(
+    make_tree: MakeTree, open_corpus: OpenCorpus, tmp_path: Path
+) -> None:
+    root = make_tree({"keys.txt": f"line\nkey {KEY}\n", "b.txt": "b\n"})
+    let_through = Selection(secrets=True)
+    assert open_corpus(root, selection=let_through).files["keys.txt"].outcome.status is Status.READ
+    assert open_corpus(root).files["keys.txt"].outcome.status is Status.SECRET
+    assert open_corpus(root, selection=let_through).files["keys.txt"].outcome.status is Status.READ
+
+
+def test_the_notes_tell_of_renames_and_of_what_took_the_name(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
+    root = make_tree({"a.txt": "first text\n", "z.txt": "other\n"})
+    open_corpus(root).close()
+    (root / "a.txt").rename(root / "b.txt")
+    (root / "a.txt").write_text("second text\n")
+    corpus = open_corpus(root)
+    assert "d1 is now b.txt" in plan.ledger(corpus)
+    assert plan.build(corpus).note_tokens == len(plan.ledger_ids(corpus)) > 0
+
+
+def test_a_file_that_became_equal_to_another_is_out_of_date_and_not_deleted(
+    make_tree: MakeTree, open_corpus: OpenCorpus
+) -> None:
+    root = make_tree({"a.txt": "one\n", "b.txt": "two\n", "c.txt": "three\n"})
+    open_corpus(root).close()
+    (root / "b.txt").write_text("one\n")
+    (root / "c.txt").write_text("")
+    notes = plan.ledger(open_corpus(root))
+    assert "d2 is out of date; d1 is its new text" in notes
+    assert "d3 is out of date" in notes and "deleted" not in notes
+
+
+def test_entries_that_another_process_appends_are_kept(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
+    root = make_tree(FILES)
+    one = open_corpus(root)
+    (root / "x.txt").write_text("x\n")
+    open_corpus(root)
+    (root / "y.txt").write_text("y\n")
+    list(one.refresh())
+    assert [entry.path for entry in one.entries][-2:] == ["x.txt", "y.txt"]
+
+
+def test_a_link_before_its_target_in_name_is_the_duplicate(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
+    root = make_tree({"z.txt": "some text\n", "pic.bin": bytes(range(256)) * 9})
+    (root / "a").symlink_to("z.txt")
+    (root / "b").symlink_to("pic.bin")
+    corpus = open_corpus(root)
+    found = {path: str(record.outcome.status) for path, record in corpus.files.items()}
+    assert found == {"a": "duplicate of", "b": "binary", "pic.bin": "binary", "z.txt": "read"}
+    assert [entry.path for entry in corpus.entries] == ["z.txt"]
+    assert plan.tree(corpus.files, "x").tokens > 0
+
+
+def test_a_link_to_a_name_that_is_no_utf8_does_no_harm(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
+    root = make_tree({"z.txt": "some text\n"})
+    odd = os.fsencode(root) + b"/b\xff.md"
+    Path(os.fsdecode(odd)).write_text("odd\n")
+    os.symlink(b"b\xff.md", os.fsencode(root) + b"/link.md")
+    open_corpus(root).close()
+    again = open_corpus(root)
+    assert again.files["link.md"].outcome.status is Status.DUPLICATE
+
+
+def test_a_token_in_an_address_is_kept_nowhere() -> None:
+    request = Request(("https://user:tok3n@127.0.0.1/x.git",))
+    assert request.public_inputs == ("https://127.0.0.1/x.git",)
+    assert "tok3n" not in "".join(request.name)

@@ -132,3 +132,22 @@ def test_opening_reads_nothing(tmp_path: Path) -> None:
 
 def test_pairs() -> None:
     assert pairs("日本語") == ["日本", "本語"] and pairs("日") == ["日"]
+
+
+def test_a_long_heading_does_not_multiply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "".join(f"word{number} " for number in range(20_000))
+    calls: list[str] = []
+
+    def counted(text: str) -> str:
+        calls.append(text)
+        return searchable(text)
+
+    monkeypatch.setattr(index_module, "searchable", counted)
+    paragraphs = "".join(f"Paragraph {number} has enough words to be a passage. " * 5 + "\n\n" for number in range(300))
+    with Index(tmp_path / "words.db") as index:
+        document = Document(text=f"# {words}\n\n{paragraphs}", kind=Kind.MARKDOWN, title=words)
+        index.add("d", [f"{number:05}/{'p' * 200}" for number in range(500)], document)
+        assert index.match('"word0" AND "paragraph"', 5)
+        passages = index.size()
+    assert (tmp_path / "words.db").stat().st_size < 5_000_000
+    assert len(calls) <= passages + 5 and max(map(len, calls)) < 3_000

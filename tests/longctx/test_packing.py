@@ -9,7 +9,7 @@ from ingest.document import Document, Kind, Page
 from longctx.manifest import Entry
 from longctx.packing import WINDOW_TOKENS, Packer, Window
 from longctx.tokenised import TokenisedDocument
-from longctx.tokens import Tokenizer, from_bytes, to_bytes
+from longctx.tokens import Tokenizer, packed
 
 TOKENIZER = Tokenizer()
 TOKENIZER.expect_much()
@@ -23,9 +23,7 @@ def code(functions: int) -> Document:
 
 
 def pack(documents: Sequence[Document]) -> tuple[list[Window], Callable[[Entry], TokenisedDocument]]:
-    tokenised = [
-        TokenisedDocument(each, from_bytes(to_bytes(TOKENIZER.encode(each.text))), TOKENIZER) for each in documents
-    ]
+    tokenised = [TokenisedDocument(each, packed(TOKENIZER.encode(each.text)), TOKENIZER) for each in documents]
     entries = [Entry(n, f"file{n}.py", str(n), "text/1", len(each.ids)) for n, each in enumerate(tokenised)]
 
     def load(entry: Entry) -> TokenisedDocument:

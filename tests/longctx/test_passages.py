@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.document import Document, Kind, Page, PageKind
-from longctx.passages import CODE_MOST, PROSE_MOST, Passage, passages
+from longctx.passages import CODE_MOST, NAME_MOST, PROSE_MOST, Passage, passages
 
 WORDS = st.sampled_from(
     ["word ", "A sentence. ", "\n", "\n\n", "# Head\n", "def f(x):\n", "    y = 1\n", "ab|cd\n", "ที่นี่", "x" * 400]
@@ -70,3 +70,23 @@ def test_a_passage_stays_on_its_page() -> None:
     found = list(passages(Document(text=text, kind=Kind.PDF, pages=pages)))
     assert [(p.start, p.end) for p in found] == [(0, 8), (8, len(text))]
     assert isinstance(found[0], Passage)
+
+
+def test_names_and_headings_are_cut() -> None:
+    long = "word " * 10_000
+    for text, kind in (
+        (f"# {long}\n\n" + "A paragraph of some length here.\n\n" * 40, Kind.MARKDOWN),
+        (f"class {'C' * 5000}:\n    def {'f' * 5000}(self):\n        pass\n", Kind.CODE),
+        (f"{long}\n" * 3, Kind.TABLE),
+    ):
+        found = list(passages(Document(text=text, kind=kind, title=long)))
+        assert found and all(len(p.name) <= NAME_MOST and len(p.heading) <= NAME_MOST for p in found)
+    page = Page(1, long, 0, 5, PageKind.SHEET)
+    (only,) = passages(Document(text="a\tb\nc", kind=Kind.SHEETS, pages=(page,)))
+    assert only.name == long[:NAME_MOST]
+
+
+def test_of_a_long_path_of_titles_the_last_are_kept() -> None:
+    text = f"# {'Book ' * 30}\n\n## {'Chapter ' * 10}\n\n### Ovens\n\nHot.\n"
+    last = list(passages(Document(text=text, kind=Kind.MARKDOWN)))[-1]
+    assert last.heading == f"{' '.join(['Chapter'] * 10)} › Ovens"

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from ingest.document import Document, Kind
 from longctx.tokenised import TokenisedDocument
-from longctx.tokens import ByteMerges, Tokenizer, from_bytes, suits_merges, to_bytes
+from longctx.tokens import ByteMerges, Tokenizer, from_bytes, packed, suits_merges
 from longctx.vocabulary import BEGIN_OF_TEXT, ORDINARY_TOKENS, llama4
 
 TOKENIZER = Tokenizer()
@@ -55,12 +55,12 @@ def test_a_long_run_is_left_to_the_fast_encoder() -> None:
 @given(TEXTS)
 def test_stored_ids_come_back(text: str) -> None:
     ids = TOKENIZER.encode_fast(text)
-    assert list(from_bytes(to_bytes(ids))) == ids
+    assert list(from_bytes(packed(ids).tobytes())) == ids
 
 
 @given(TEXTS)
 def test_characters_and_tokens_lead_to_each_other(text: str) -> None:
-    ids = from_bytes(to_bytes(TOKENIZER.encode_fast(text)))
+    ids = packed(TOKENIZER.encode_fast(text))
     tokenised = TokenisedDocument(Document(text, Kind.PROSE), ids, TOKENIZER)
     for token in range(len(ids)):
         char = tokenised.char_of(token)
@@ -74,5 +74,5 @@ def test_characters_and_tokens_lead_to_each_other(text: str) -> None:
 
 def test_a_character_inside_a_token_is_no_tokens_start() -> None:
     text = "international"
-    ids = from_bytes(to_bytes(TOKENIZER.encode_fast(text)))
+    ids = packed(TOKENIZER.encode_fast(text))
     assert TokenisedDocument(Document(text, Kind.PROSE), ids, TOKENIZER).token_of(3) is None

@@ -47,7 +47,7 @@ class Shelf:
         return None if row is None else _shelved(row)
 
     def put(self, digest: str, reader: str, shelved: Shelved) -> None:
-        """Keep a reading, in place of an older one of the same bytes by the same reader; a text is never lost to none."""
+        """Keep a reading in place of an older one of the same bytes and reader; a text is never lost to none."""
         document = shelved.document
         if document is None and self.has(digest, reader):
             return

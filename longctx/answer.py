@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ingest.outcome import Status
 from longctx.citations import Citation
 from longctx.corpora import FileRecord
 from longctx.corpus import cost
@@ -14,13 +15,14 @@ SCHEMA = "longctx.answer/1"
 
 @dataclass(frozen=True, slots=True)
 class CorpusSummary:
-    """What was read for an answer, and every file that was not."""
+    """What was read for an answer, every file that was not, and what is to be said of those that were."""
 
     id: str
     files: int
     tokens: int
     skipped: tuple[tuple[str, str, str], ...]
     partly: tuple[tuple[str, str, str], ...]
+    remarks: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,10 @@ def summarise(corpus: str, files: Mapping[str, FileRecord]) -> CorpusSummary:
     """What was read and what was left out, from the corpus's files."""
     outcomes = [record.outcome for record in files.values()]
     skipped = tuple((o.path, str(o.status), o.detail) for o in outcomes if not o.status.has_text)
-    partly = tuple((o.path, str(o.status), o.detail) for o in outcomes if o.status == "partly read")
+    partly = tuple((o.path, str(o.status), o.detail) for o in outcomes if o.status is Status.PARTLY_READ)
     tokens = sum(cost(record) for record in files.values())
-    return CorpusSummary(corpus, len(outcomes) - len(skipped), tokens, skipped, partly)
+    remarks = tuple((o.path, str(o.status), o.detail) for o in outcomes if o.status is Status.READ and o.detail)
+    return CorpusSummary(corpus, len(outcomes) - len(skipped), tokens, skipped, partly, remarks)
 
 
 def to_json(answer: Answer) -> dict[str, Any]:
@@ -80,6 +83,7 @@ def corpus_json(corpus: CorpusSummary) -> dict[str, Any]:
         "tokens": corpus.tokens,
         "skipped": [_skip(*row) for row in corpus.skipped],
         "partly_read": [_skip(*row) for row in corpus.partly],
+        "remarks": [_skip(*row) for row in corpus.remarks],
     }
 
 

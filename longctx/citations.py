@@ -91,7 +91,8 @@ def _place(path: str, document: Document, start: int, end: int) -> str:
     if anchor.page is not None:
         kind = "p." if anchor.page.kind == "page" else str(anchor.page.kind)
         printed = anchor.page.label
-        label = f" ({printed})" if printed and printed != str(anchor.page.number) else ""
+        means = "printed " if anchor.page.kind == "page" else ""
+        label = f" ({means}{printed})" if printed and printed != str(anchor.page.number) else ""
         return f"{path}, {kind} {anchor.page.number}{label}"
     if anchor.lines is not None:
         first, last = anchor.lines

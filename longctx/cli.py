@@ -3,6 +3,7 @@
 It is the composition root: nobody imports it but `longctx.__main__`.
 """
 
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -23,10 +24,12 @@ DEFECT_HINT = "this is a defect of longctx; `longctx --debug …` shows where"
 
 
 class Commands(TyperGroup):
-    """Our commands; Ctrl-C in any of them is exit code 130, with what was finished kept."""
+    """Our commands; Ctrl-C (or SIGTERM, SIGHUP) in any of them is exit code 130, with what was finished kept."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -29,7 +29,7 @@ from longctx.events import Event, FileDone, Indexed, Refreshed
 from longctx.index import Index
 from longctx.manifest import Entry, Present, State, repack, update
 from longctx.passages import PASSAGES_VERSION
-from longctx.paths import Paths
+from longctx.paths import Paths, ensure
 from longctx.token_store import TokenStore
 from longctx.tokenised import TokenisedDocument
 from longctx.tokens import Tokenizer
@@ -95,6 +95,8 @@ class Corpus:
         self.request = request
         self.paths = paths
         self._open = ExitStack()
+        ensure(paths.data)
+        ensure(paths.cache)
         self.store = CorporaStore(paths.data / "longctx.db")
         self._open.callback(self.store.close)
         self.record = self._record()
@@ -336,7 +338,7 @@ class _Refresh:
             self.changed += 1
             self._unsaved.append(record)
         self.files[record.path] = record
-        return FileDone(record.outcome, record.tokens, fresh=True)
+        return FileDone(record.outcome, record.tokens)
 
     def _record(self, reading: Reading | Outcome) -> FileRecord:
         if isinstance(reading, Outcome):

@@ -6,7 +6,6 @@ LongctxError (1)
 ├── CorpusError (3)      nothing readable, or a file failed under --strict
 ├── DoesNotFit (4)       over a budget or an engine's limit
 ├── EngineError (5)      unreachable, out of memory, died, timed out
-├── EvidenceGate (6)     --require-verified was not met
 ├── Interrupted (130)    Ctrl-C
 └── StoreError (1)       a database of ours is newer, locked or broken
 """
@@ -66,12 +65,6 @@ class EngineError(LongctxError):
     """The engine could not be reached, died or timed out."""
 
     exit_code = ExitCode.ENGINE
-
-
-class EvidenceGate(LongctxError):
-    """An answer did not have the verified citations that were demanded."""
-
-    exit_code = ExitCode.EVIDENCE
 
 
 class Interrupted(LongctxError):

@@ -7,11 +7,10 @@ from ingest.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class FileDone:
-    """A file ended in its outcome; `tokens` are those of its text, `fresh` that it was read now."""
+    """A file that is new or changed ended in its outcome; `tokens` are those of its text."""
 
     outcome: Outcome
     tokens: int
-    fresh: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -66,7 +67,7 @@ class Narrator(AbstractContextManager["Narrator"]):
 
     def left_out(self, summary: "CorpusSummary") -> None:
         """Name what was not read or only in part, grouped by reason; --json and `corpora show` name every file."""
-        for manner, rows in (("left out", summary.skipped), ("used in part", summary.partly)):
+        for manner, rows in _manners(summary):
             groups: dict[str, list[str]] = defaultdict(list)
             for path, reason, detail in rows:
                 groups[reason].append(f"{show(path)} ({show(detail)})" if detail else show(path))
@@ -85,6 +86,12 @@ class Narrator(AbstractContextManager["Narrator"]):
         assert self._task is not None
         done, total = (event.done, event.total) if isinstance(event, Indexed) else (self._files, None)
         self._progress.update(self._task, description=self._state(event), completed=done, total=total)
+
+
+def _manners(summary: "CorpusSummary") -> Iterator[tuple[str, Sequence[tuple[str, str, str]]]]:
+    yield "left out", summary.skipped
+    yield "used in part", summary.partly
+    yield "remark", summary.remarks
 
 
 def _bar() -> "tuple[Progress, TaskID]":

@@ -116,7 +116,7 @@ def _weighed(branch: "Branch", total: int) -> "Text":
     line = Text(f"{branch.tokens:>11,}  {branch.tokens / max(1, total):5.1%}  ")
     line.append(show(branch.name), "bold" if branch.children else "")
     if branch.children:
-        line.append(f"  {branch.files:,} files", "dim")
+        line.append(f"  {branch.files:,} file{'s' * (branch.files != 1)}", "dim")
     return line
 
 
@@ -137,13 +137,17 @@ def estimates_table(tokens: int) -> "Table":
             table.add_row(
                 name,
                 machine.name,
-                f"{_bytes(needs.weight_bytes)} {needs.weights_in}",
-                f"{_bytes(needs.kv_bytes)} {needs.kv_in}",
+                _held(needs.weight_bytes, needs.weights_in),
+                _held(needs.kv_bytes, needs.kv_in),
                 _fits(needs),
                 _duration(needs.prefill_seconds),
                 "-" if decode is None else _duration(decode),
             )
     return table
+
+
+def _held(count: float, tier: str) -> str:
+    return f"{_bytes(count)} {'-' if tier == 'nowhere' else tier}"
 
 
 def _fits(needs: "Estimate") -> str:

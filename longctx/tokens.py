@@ -73,18 +73,6 @@ class Tokenizer:
 
         return np.cumsum(self.byte_lengths[np.frombuffer(packed(ids), dtype=np.uint32)], dtype=np.int64)
 
-    def char_starts(self, text: str, ids: Sequence[int]) -> list[int]:
-        """The character in which each token begins (a token may begin inside a character's bytes)."""
-        ends = [0, *self.byte_ends(ids).tolist()][:-1]
-        if text.isascii():
-            return ends
-        starts, offset = [0] * len(text.encode()), 0
-        for index, character in enumerate(text):
-            width = len(character.encode())
-            starts[offset : offset + width] = [index] * width
-            offset += width
-        return [starts[end] for end in ends]
-
 
 @lru_cache(maxsize=2)
 def fast_encoding(vocabulary: Vocabulary) -> "tiktoken.Encoding":

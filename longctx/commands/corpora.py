@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from longctx.manifest import Entry
 
 app = typer.Typer(no_args_is_help=True, help="The corpora you have made.")
-Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a corpus, or its beginning.")]
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id of a corpus or its beginning, or its folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document.")]
 
 
@@ -34,7 +34,9 @@ def ls(as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
-    if not rows:
+    if rows:
+        typer.echo(f"{'id':<12}  {'last used':<16}  {'files':>7}        {'tokens':>11}         sources")
+    else:
         typer.echo("no corpora yet: longctx ask PATH... QUESTION makes one")
     for row in rows:
         when = datetime.fromtimestamp(row["used"]).strftime("%Y-%m-%d %H:%M")
@@ -50,7 +52,7 @@ def show(identity: Id, as_json: Json = False) -> None:
     from ingest.naming import show as shown
 
     store = _store()
-    record = store.find(identity)
+    record = _find(store, identity)
     entries, files = store.entries(record.id), store.files(record.id)
     skipped = [r.outcome for r in files.values() if not r.outcome.status.has_text]
     if as_json:
@@ -103,7 +105,7 @@ def rm(identity: Id) -> None:
     from longctx import paths
 
     store = _store()
-    record = store.find(identity)
+    record = _find(store, identity)
     store.remove(record.id)
     index = paths.locate(os.environ).cache / "evidence" / f"{record.id}.db"
     index.unlink(missing_ok=True)
@@ -145,12 +147,23 @@ def _store() -> "CorporaStore":
     return CorporaStore(paths.locate(os.environ).data / "longctx.db")
 
 
+def _find(store: "CorporaStore", identity: str) -> "CorpusRecord":
+    """A corpus by the beginning of its id, or by the path of its only source."""
+    if not os.path.exists(identity):
+        return store.find(identity)
+    here = os.path.abspath(identity)
+    for record in store.all():
+        if [_whole(record.folder, each) for each in record.inputs] == [here]:
+            return record
+    raise UsageError(f"no corpus of {identity}", "see longctx corpora ls")
+
+
 def _corpus(identity: str) -> "Corpus":
     """The stored corpus, opened from the request that made it."""
     from longctx import paths
     from longctx.corpus import Corpus, request_of
 
-    record = _store().find(identity)
+    record = _find(_store(), identity)
     if "-" in record.inputs or not record.inputs:
         raise UsageError("this corpus was read from standard input, which is gone", "give it again with ingest")
     try:

@@ -58,7 +58,7 @@ def _refuse(corpus: "Corpus", built: "PromptPlan", limit: int) -> None:
     if len(going) > GOING_SHOWN:
         typer.echo(f"would have to go: {len(going) - GOING_SHOWN} more, see --json", err=True)
     raise DoesNotFit(
-        f"{built.tokens:,} tokens, budget {limit:,}: {len(going)} documents would have to go",
+        f"{built.tokens:,} tokens, budget {limit:,}: it would fit without the last {len(going)} documents",
         "leave them out with --exclude, or raise --budget",
     )
 

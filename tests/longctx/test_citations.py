@@ -37,7 +37,7 @@ def test_an_empty_quote_is_never_verified() -> None:
 def test_a_page_is_cited_with_its_number_and_its_label() -> None:
     pages = (Page(1, "i", 0, 6), Page(2, "ii", 6, len(TEXT)))
     citation = check(1, claim("beta gamma", 6), Document(TEXT, Kind.PDF, pages=pages, source_lines=()))
-    assert (citation.page, citation.lines, citation.place) == (2, None, "notes/a.txt, p. 2 (ii)")
+    assert (citation.page, citation.lines, citation.place) == (2, None, "notes/a.txt, p. 2 (printed ii)")
 
 
 def test_a_sheet_is_called_a_sheet() -> None:
@@ -52,9 +52,9 @@ def test_lines_are_those_of_the_quote(text: str, data: st.DataObject) -> None:
     end = data.draw(st.integers(start + 1, len(text)))
     citation = check(1, Claimed(("a",), "d", start, end, text[start:end]), Document(text, Kind.PROSE))
     assert citation.status is CitationStatus.VERIFIED and citation.lines is not None
+    assert citation.lines == (text.count("\n", 0, start) + 1, text.count("\n", 0, end - 1) + 1)
     first, last = citation.lines
-    lines = text.split("\n")[first - 1 : last]
-    assert text[start:end].removesuffix("\n") in "\n".join(lines)
+    assert text[start:end].removesuffix("\n") in "\n".join(text.split("\n")[first - 1 : last])
 
 
 @given(st.text(min_size=2, max_size=80), st.data())

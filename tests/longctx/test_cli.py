@@ -337,3 +337,23 @@ def test_a_locale_that_is_not_utf8_is_no_hindrance(make_tree: MakeTree) -> None:
     root = make_tree({"a.md": "Весенний прилив у северного мола.\n"})
     for words in (["pack", root], ["ask", root, "прилив"], ["ask", root, "прилив", "--json"]):
         assert run(*words, PYTHONIOENCODING="latin-1").returncode == 0
+
+
+def test_what_is_to_be_said_of_a_file_that_was_read_is_said(make_tree: MakeTree) -> None:
+    mail = "From: a@example.org\nTo: b@example.org\nSubject: Tides\nMIME-Version: 1.0\n"
+    mail += "Content-Type: multipart/mixed; boundary=x\n\n--x\nContent-Type: text/plain\n\nThe tide turns at noon.\n"
+    mail += "--x\nContent-Type: text/csv\nContent-Disposition: attachment; filename=racks.csv\n\n1,2\n--x--\n"
+    root = make_tree({"m.eml": mail, "latin.txt": "gr\xf6\xdfe und \xfcbung\n".encode("latin-1")})
+    done = run("ask", root, "when does the tide turn?", "--json")
+    remarks = {row["path"]: row["detail"] for row in json.loads(done.stdout)["corpus"]["remarks"]}
+    assert "racks.csv" in remarks["m.eml"]
+    assert "encoding" in remarks["latin.txt"]
+    assert "racks.csv" in done.stderr
+
+
+def test_a_corpus_can_be_named_by_its_folder(make_tree: MakeTree) -> None:
+    root = make_tree(FILES)
+    run("ingest", root)
+    assert "docs/tides.md" in run("corpora", "show", root).stdout
+    assert run("corpora", "show", root / "src").returncode == 2
+    assert run("corpora", "rm", "").returncode == 1

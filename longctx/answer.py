@@ -8,7 +8,7 @@ from typing import Any
 from ingest.outcome import Status
 from longctx.citations import Citation
 from longctx.corpora import FileRecord
-from longctx.corpus import cost
+from longctx.files import cost
 
 SCHEMA = "longctx.answer/1"
 

@@ -8,8 +8,10 @@ from typing import Self
 from ingest.rules import Selection
 from longctx import analysis, paths, plan
 from longctx.answer import Answer
-from longctx.corpus import Corpus, Request
+from longctx.corpus import Corpus
 from longctx.events import Event
+from longctx.refresh import refresh
+from longctx.request import Request
 
 
 class OpenCorpus:
@@ -28,7 +30,7 @@ class OpenCorpus:
 
     def refresh(self) -> Iterator[Event]:
         """Bring the corpus up to date with its sources, telling of each file that is new or changed."""
-        return self._corpus.refresh()
+        return refresh(self._corpus)
 
     def ask(self, question: str) -> Answer:
         """Answer a question by quoting the corpus; every citation has been checked."""

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 from longctx import vocabulary, wording
 from longctx.corpora import FileRecord
-from longctx.corpus import Corpus, cost, sent
+from longctx.corpus import Corpus
+from longctx.files import cost, sent
 from longctx.manifest import Entry, State, stale_tokens
 from longctx.packing import WINDOW_TOKENS, Packer, Piece, Window
 from longctx.tokens import Tokenizer

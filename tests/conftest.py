@@ -8,7 +8,9 @@ import pytest
 
 from ingest.rules import Selection
 from longctx import paths
-from longctx.corpus import Corpus, Request
+from longctx.corpus import Corpus
+from longctx.refresh import refresh
+from longctx.request import Request
 
 MakeTree = Callable[[dict[str, str | bytes]], Path]
 
@@ -48,7 +50,7 @@ def open_corpus() -> Iterator[Callable[..., Corpus]]:
         request = Request(tuple(map(str, inputs)), selection or Selection())
         corpus = Corpus(request, paths.locate(os.environ))
         opened.append(corpus)
-        for _ in corpus.refresh(index=index):
+        for _ in refresh(corpus, index=index):
             pass
         return corpus
 

@@ -82,7 +82,7 @@ def diff(identity: Id, as_json: Json = False) -> None:
     longctx corpora diff 3f2a
     """
     from ingest.naming import show as shown
-    from longctx.corpus import differences
+    from longctx.refresh import differences
 
     with _corpus(identity) as corpus:
         changes = differences(corpus)
@@ -119,9 +119,10 @@ def repack(identity: Id) -> None:
     longctx corpora repack 3f2a
     """
     from longctx.manifest import stale_tokens, total_tokens
+    from longctx.refresh import refresh
 
     with _corpus(identity) as corpus:
-        for _ in corpus.refresh(index=False):
+        for _ in refresh(corpus, index=False):
             pass
         before, dropped = corpus.entries, stale_tokens(corpus.entries)
         corpus.repack()
@@ -161,7 +162,8 @@ def _find(store: "CorporaStore", identity: str) -> "CorpusRecord":
 def _corpus(identity: str) -> "Corpus":
     """The stored corpus, opened from the request that made it."""
     from longctx import paths
-    from longctx.corpus import Corpus, request_of
+    from longctx.corpus import Corpus
+    from longctx.request import request_of
 
     record = _find(_store(), identity)
     if "-" in record.inputs or not record.inputs:

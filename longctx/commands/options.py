@@ -14,8 +14,9 @@ import typer
 from longctx.errors import CorpusError, StoreError, UsageError
 
 if TYPE_CHECKING:
-    from longctx.corpus import Corpus, Request
+    from longctx.corpus import Corpus
     from longctx.narration import Narrator
+    from longctx.request import Request
     from longctx.settings import Settings
 
 CORPUS, OUTPUT = "Corpus", "Output"
@@ -85,7 +86,7 @@ class Chosen:
     def request(self, inputs: list[str]) -> "Request":
         """What is to be read; raises UsageError where nothing is named or stdin is wanted twice."""
         from ingest.rules import Selection
-        from longctx.corpus import Request
+        from longctx.request import Request
 
         listed = self._listed()
         if not inputs and listed is None:
@@ -137,6 +138,7 @@ class Chosen:
         from longctx.answer import summarise
         from longctx.corpus import Corpus
         from longctx.narration import Narrator
+        from longctx.refresh import refresh
 
         with (
             _stores_mapped(),
@@ -145,7 +147,7 @@ class Chosen:
         ):
             for warning in self.settings().warnings:
                 narrator.say(f"longctx: {warning}")
-            for event in corpus.refresh(index=index, retry=retry):
+            for event in refresh(corpus, index=index, retry=retry):
                 narrator.tell(event)
             narrator.stop()
             narrator.left_out(summarise(corpus.record.id, corpus.files))

@@ -11,9 +11,11 @@ from ingest.outcome import Status
 from ingest.reader import READER_VERSIONS
 from ingest.rules import Selection
 from longctx import paths, plan
-from longctx.corpus import RACY_NS, Corpus, Request, differences, index_key
+from longctx.corpus import Corpus, index_key
 from longctx.errors import CorpusError
 from longctx.manifest import State
+from longctx.refresh import RACY_NS, differences, refresh
+from longctx.request import Request
 
 MakeTree = Callable[[dict[str, str | bytes]], Path]
 OpenCorpus = Callable[..., Corpus]
@@ -165,7 +167,7 @@ def test_an_earlier_prompt_is_not_fed_back(make_tree: MakeTree, open_corpus: Ope
 
 def test_text_from_stdin_is_a_document(tmp_path: Path) -> None:
     with Corpus(Request(("-",), stdin=b"the secret of the tides\n"), paths.locate(os.environ)) as corpus:
-        list(corpus.refresh())
+        list(refresh(corpus))
         assert [entry.path for entry in corpus.entries] == ["<stdin>"]
 
 
@@ -256,7 +258,7 @@ def test_a_lost_stale_text_leaves_the_prompt(make_tree: MakeTree, open_corpus: O
 
 def ask_stdin(text: bytes, *inputs: str) -> list[str]:
     with Corpus(Request((*inputs, "-"), stdin=text), paths.locate(os.environ)) as corpus:
-        list(corpus.refresh())
+        list(refresh(corpus))
         return [corpus.document(entry).text for entry in corpus.entries]
 
 
@@ -347,7 +349,7 @@ def test_entries_that_another_process_appends_are_kept(make_tree: MakeTree, open
     (root / "x.txt").write_text("x\n")
     open_corpus(root)
     (root / "y.txt").write_text("y\n")
-    list(one.refresh())
+    list(refresh(one))
     assert [entry.path for entry in one.entries][-2:] == ["x.txt", "y.txt"]
 
 

@@ -10,8 +10,6 @@ from html import unescape
 
 from ingest.document import Document, Heading, Kind
 
-READER_VERSION = "markup-1"
-
 MARK = re.compile(r"<(?=/?[a-zA-Z]|[!?])")
 # A tag ends at > or, where that was forgotten, before the next <; neither counts inside a quoted value.
 TAG = re.compile(r"<(/?)([a-zA-Z][^\s/<>]*+)((?:[^<>\"'=]++|=\s*+(?:\"[^\"]*+\"|'[^']*+')?+|[\"'])*+)>?")

@@ -13,8 +13,6 @@ from typing import Any
 from ingest.document import Document, Heading, Kind, Page, PageKind
 from ingest.outcome import ReadFailure, Status
 
-READER_VERSION = "notebook-1"
-
 MOST_CELLS = 100_000
 MOST_BRACKETS = 2_000_000  # each is an object or a list of up to 250 bytes once it is parsed
 OUTPUT_LIMIT = 2_000  # characters of one output; a log of an hour is no document

@@ -25,7 +25,6 @@ from ingest.document import Document, Heading, Kind, Page, PageKind
 from ingest.markup import read_html
 from ingest.outcome import ReadFailure, Status
 
-READER_VERSION = "office-1"
 FORMATS = ("docx", "pptx", "xlsx", "xls", "epub", "odt", "rtf", "eml", "msg")
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -17,7 +17,6 @@ from ingest.layout import Block, LineBoxes, arrange
 from ingest.outcome import ReadFailure, Status
 from ingest.page_labels import page_labels
 
-READER_VERSION = "pdf/1"
 MAX_PAGES = 50_000
 MAX_CHARS = 64 * 2**20
 MAX_FAILURES_IN_A_ROW = 100  # a file that lies about its page count fails on each

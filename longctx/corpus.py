@@ -49,6 +49,7 @@ class Corpus:
         self._files: dict[str, FileRecord] | None = None
         self._paths_by_key: dict[tuple[str, str], list[str]] | None = None
         self._entries: tuple[Entry, ...] | None = None
+        self._held: set[tuple[str, str]] = set()
 
     def _record(self) -> CorpusRecord:
         request, now = self.request, time.time()
@@ -153,7 +154,9 @@ class Corpus:
 
     def holds(self, text: Entry | FileRecord) -> bool:
         """Whether a text and its tokens are stored: they are lost when the user empties the cache directory."""
-        return self.shelf.has(*text.key) and self.tokens.count(*text.key) is not None
+        if text.key not in self._held and self.shelf.has(*text.key) and self.tokens.count(*text.key) is not None:
+            self._held.add(text.key)
+        return text.key in self._held
 
     def freeze(self, change: Callable[[tuple[Entry, ...]], tuple[Entry, ...]]) -> None:
         """Make the manifest what `change` makes of it; entries that another process has appended are seen by it."""

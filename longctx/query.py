@@ -87,27 +87,40 @@ class Query:
 
 
 def read(index: Index, question: str) -> Query:
-    """Weigh the words of `question` by the passages of `index` that hold them."""
+    """Weigh the words of `question` by the passages of `index` that hold them.
+
+    A word that none holds weighs as one that a single passage does: the smaller the corpus, the less it tells that
+    a word is absent.
+    """
     size = max(1, index.size())
     words: dict[str, tuple[str, float]] = {}
-    absent = 0.0
+    absent: set[str] = set()
     for word in subject_words(question):
-        held = min(size, index.frequency(f'"{word}"'))
-        weight = math.log(1 + (size - held + 0.5) / (held + 0.5))
+        expression = _forms(word)
+        held = min(size, index.frequency(expression))
         if held:
-            words.setdefault(stem(word), (word, weight))
+            words.setdefault(stem(word), (expression, _rarity(size, held)))
         else:
-            absent += weight
-    least = sorted((weight for _, weight in words.values()), reverse=True)[:TERMS_MOST][-1:] or [0.0]
-    kept = {term: pair for term, pair in words.items() if pair[1] >= least[0]}
+            absent.add(stem(word))
+    ranked = sorted((weight for _, weight in words.values()), reverse=True)[:TERMS_MOST] or [0.0]
+    kept = {term: pair for term, pair in words.items() if pair[1] >= ranked[-1]}
     return Query(
         question=question,
         terms=tuple((term, weight) for term, (_, weight) in kept.items()),
-        expression=" OR ".join(f'"{word}"' for word, _ in kept.values()),
-        absent=absent,
+        expression=" OR ".join(expression for expression, _ in kept.values()),
+        absent=_rarity(size, 1) * len(absent - words.keys()),
         wants_code=bool(_WANTS_CODE.search(question)),
         places=tuple(name.lower() for name in _FILE_NAME.findall(question)),
     )
+
+
+def _rarity(size: int, held: int) -> float:
+    return math.log(1 + (size - held + 0.5) / (held + 0.5))
+
+
+def _forms(word: str) -> str:
+    """The FTS5 expression for a word: with its irregular forms, which the index stems apart ("grow", "grew")."""
+    return " OR ".join(f'"{form}"' for form in dict.fromkeys((word, *_FAMILY_OF.get(stem(word), ()))))
 
 
 _WANTS_CODE = re.compile(r"\b(?:which|what|name|the|find)\s+(?:\w+\s+)?(function|method|class|decorator)s?\b", re.I)
@@ -177,3 +190,4 @@ _ENDINGS = (
     ("ity", "", 4), ("est", "", 5), ("ely", "", 3), ("es", "", 3), ("ed", "", 3), ("er", "", 4), ("ly", "", 4),
     ("ss", "ss", 1), ("us", "us", 1), ("is", "is", 1), ("s", "", 2), ("e", "", 3), ("y", "i", 2),
 )  # fmt: skip
+_FAMILY_OF = {stem(forms.split()[0]): tuple(forms.split()) for forms in _FAMILIES.split(",")}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 _BY_LANGUAGE = {
     "en": "a about according after all also am an and any are as at be been being both but by can could describe "
     "described did do does doing done for from give given had has have having he her his how i if in into is it "
-    "its itself me mention mentioned my no not of on or our out over please said same say says she should so "
+    "its itself many me mention mentioned much my no not of on or our out over please said same say says she should so "
     "some stated such tell than that the their them then there these they this those through to under up us was "
     "we were what what's when where which while who whom whose why will with would you your",
     "de": "aber als am an auch auf aus bei bin bis das dass dem den der des die durch ein eine einem einen einer eines "

@@ -1,0 +1,94 @@
+import sqlite3
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ingest.database import DatabaseTrouble, connect, transaction
+
+if TYPE_CHECKING:
+    import sqlite_utils
+
+
+def first(database: "sqlite_utils.Database") -> None:
+    database.table("things").create({"id": int, "name": str}, pk="id")
+
+
+def second(database: "sqlite_utils.Database") -> None:
+    database.table("things").add_column("size", int)
+
+
+def failing(database: "sqlite_utils.Database") -> None:
+    database.table("things").add_column("colour", str)
+    raise RuntimeError("power cut")
+
+
+def columns(connection: sqlite3.Connection) -> list[str]:
+    return [row[1] for row in connection.execute("PRAGMA table_info(things)")]
+
+
+def test_migrations_are_applied_once_and_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.db"
+    connect(path, [first], rebuildable=False).execute("INSERT INTO things VALUES (1, 'x')").connection.close()
+    connection = connect(path, [first, second], rebuildable=False)
+    assert columns(connection) == ["id", "name", "size"]
+    assert connection.execute("SELECT name FROM things").fetchall() == [("x",)]
+    assert columns(connect(path, [first, second], rebuildable=False)) == ["id", "name", "size"]
+
+
+def test_a_migration_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "b.db"
+    connect(path, [first], rebuildable=False).close()
+    with pytest.raises(RuntimeError):
+        connect(path, [first, failing], rebuildable=False)
+    assert columns(connect(path, [first], rebuildable=False)) == ["id", "name"]
+
+
+def test_a_newer_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "b.db"
+    connect(path, [first, second], rebuildable=False).close()
+    with pytest.raises(DatabaseTrouble, match="newer version"):
+        connect(path, [first], rebuildable=True)
+
+
+@pytest.mark.parametrize(
+    "content", [b"no database at all, but long enough to look at" * 100, b"SQLite format 3\0" + b"\7" * 5000]
+)
+def test_a_broken_file_is_moved_aside_where_it_can_be_made_again(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "b.db"
+    path.write_bytes(content)
+    assert columns(connect(path, [first], rebuildable=True)) == ["id", "name"]
+    assert (tmp_path / "b.db.broken").read_bytes() == content
+
+
+def test_a_broken_file_that_can_not_be_made_again_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "b.db"
+    path.write_bytes(b"precious" * 1000)
+    with pytest.raises(DatabaseTrouble):
+        connect(path, [first], rebuildable=False)
+    assert path.read_bytes() == b"precious" * 1000
+
+
+def test_others_can_not_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "b.db"
+    connect(path, [first], rebuildable=False)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_transaction_is_all_or_nothing(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "b.db", [first], rebuildable=False)
+    with pytest.raises(ZeroDivisionError), transaction(connection):
+        connection.execute("INSERT INTO things VALUES (1, 'x')")
+        raise ZeroDivisionError
+    assert connection.execute("SELECT count(*) FROM things").fetchone() == (0,)
+
+
+def test_several_first_starts_at_once_make_one_schema(tmp_path: Path) -> None:
+    program = "import sys; from pathlib import Path; from ingest.shelf import Shelf; Shelf(Path(sys.argv[1])).close()"
+    command = [sys.executable, "-P", "-c", program, str(tmp_path / "shelf.db")]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
+    assert [(process.communicate()[1], process.returncode) for process in started] == [(b"", 0)] * 4

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 QUESTION ?= How tall is the lighthouse on Gannet Rock?
 BIN := .venv/bin
-SOURCES := longctx ingest tui cache tests benchmarks
+SOURCES := longctx ingest tui cache tests benchmarks docs
 
 .PHONY: ask test format clean
 

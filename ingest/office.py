@@ -32,7 +32,7 @@ MAIN_PART = {"docx": "word/document.xml", "pptx": "ppt/presentation.xml", "xlsx"
 ARCHIVES = frozenset({*MAIN_PART, "epub", "odt"})
 PANDOC = {"epub": Kind.BOOK, "odt": Kind.WORD, "rtf": Kind.WORD}
 NEEDED = {"docx": "docx", "pptx": "pptx", "xlsx": "openpyxl", "xls": "xlrd", "msg": "oxmsg"}
-EXTRA = ReadFailure(Status.NEEDS_EXTRA, "pip install 'longctx[office]'")
+EXTRA = ReadFailure(Status.NEEDS_EXTRA, "in longctx's folder: pip install -e '.[office]'")
 UNREAD = {
     "picture": re.compile(r"(word|ppt|xl)/media/."),
     "chart": re.compile(r"(word|ppt|xl)/charts/chart[^/]*$"),

@@ -394,6 +394,6 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
         monkeypatch.setitem(sys.modules, name, None)
     monkeypatch.setattr(office, "_load_unstructured", lambda name: __import__(name))
     for name in ("docx", "pptx", "xlsx", "xls", "msg"):
-        with pytest.raises(ReadFailure, match=r"pip install 'longctx\[office\]'") as raised:
+        with pytest.raises(ReadFailure, match=r"pip install -e '\.\[office\]'") as raised:
             office.load(name)
         assert raised.value.status is Status.NEEDS_EXTRA

@@ -39,7 +39,7 @@ class Definition:
 _KEYWORDS = (
     r"def|class|function\*?|func|fn|fun|sub|interface|struct|enum|trait|protocol|record|union|module|namespace|"
     r"defmodule|defp|defmacro|defun|defn|object|proc|contract|macro_rules!|impl(?:<[^>\n]*>)?|"
-    r"type(?=[ \t]+\w+[^=\n]*\{)"
+    r"type(?=[ \t]+\w+(?:[^=\n]*\{|[ \t]+(?:func\b|\[|map\[|chan\b|\*|[\w.]+[ \t]*$)))"
 )
 _MODIFIERS = (
     r"(?:(?:export|default|declare|public|private|protected|internal|static|final|abstract|async|sealed|open|"
@@ -56,20 +56,26 @@ _BRACE_LINE = re.compile(
     r"^([ \t]*)(?!(?:if|else|for|while|switch|catch|return|do|try|throw|new|case|elif|with|match|using)\b)"
     r"(?:(?:(?:export|const|let|var)[ \t]+)*([\w$.]+)[ \t]*[=:][ \t]*(?:async[ \t]*)?"
     r"(?:function\b[^\n]*|(?:\([^()\n]*\)|\w+)[ \t]*(?::[^=\n]+)?=>[^\n]*)"
-    r"|(?:[\w$<>\[\],.*&:?~]+[ \t]+[*&]*){0,5}([\w$:~]+)[ \t]*"
+    r"|(?:[\w$<>\[\],.*&:?~]+[ \t]+[*&]*){0,5}(?!(?:func|function|fn|if)\b)([\w$:~]+)[ \t]*"
     r"\((?:[^;{}\n]*\)[^;{}\n=]*(?:\{[^\n]*)?|[^;{})\n]*,)$)\n?",
     re.MULTILINE,
 )
 _PYTHON_HINT = re.compile(r"^[ \t]*(?:async[ \t]+)?(?:def|class)[ \t]+\w+[^\n{]*[:(,]$", re.MULTILINE)
-# `# Title`, `= Title =` and `== Title` (wikis, AsciiDoc), or a line with a rule under it.
+# `# Title`, `= Title =` and `== Title` (wikis, AsciiDoc), a line with a rule under it, or a directive of
+# reStructuredText that describes a thing by its name (`.. c:function:: int f(void)`).
 _OUTER_HEADING = re.compile(
     r"^(?:#{1,6}[ \t]+\S[^\n]*|[ ]?=(?:[ ]?=){0,5}[ ]\S[^\n=]{0,120}[ ]=[= ]*$|={2,6}[ ]\S[^\n=]{0,120}$"
-    r"|[^\s=~^\-|][^\n]*\n(?:={3,}|-{3,}|~{3,}|\^{3,})[ \t]*$)",
+    r"|[^\s=~^\-|][^\n]*\n(?:={3,}|-{3,}|~{3,}|\^{3,})[ \t]*$"
+    r"|\.\.[ ](?:\w+:(?!current)\w+|function|class|method|data|attribute|exception|module|option|envvar|describe)::"
+    r"[ ]+\S[^\n]*)",
     re.MULTILINE,
 )
+_DIRECTIVE = re.compile(r"\.\.[ ][\w:]+::[ ]+")
+_DIRECTIVE_LEVEL = 9
 _LEAD = re.compile(r"[ \t]*(?:@|#|//|/\*|\*|--|;;|\[\w|%)")
 _CLOSING = ")]}"
 _LAST_INDENT = 200
+LONGEST_TITLE = 200  # characters
 
 
 def definitions(document: Document) -> list[Definition]:
@@ -119,12 +125,14 @@ def _paths(headings: Iterable[tuple[int, int, str]]) -> list[tuple[int, str]]:
     for start, level, title in headings:
         while above and above[-1][0] >= level:
             above.pop()
-        above.append((level, title))
+        above.append((level, title[:LONGEST_TITLE]))
         found.append((start, " › ".join(title for _, title in above)))
     return found
 
 
 def _level_and_title(heading: str) -> tuple[int, str]:
+    if directive := _DIRECTIVE.match(heading):
+        return _DIRECTIVE_LEVEL, heading[directive.end() :].strip()
     first, _, rule = heading.partition("\n")
     if rule:
         return "=-~^".index(rule[0]) + 1, first.strip()

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ingest.document import Document, Kind
-from longctx.index import Index, Match
+from ingest.segments import Strength, breaks
+from longctx.index import Index
 from longctx.query import Query, read, stem, tokens
 from longctx.spans import Span, grown, runs, spans
 
@@ -22,7 +23,7 @@ LoadDocument = Callable[[str], Document]
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage that search ranked: `text[start:end]` of a document; larger scores are better."""
+    """A passage that search ranked: `text[start:end]` of a document, with a score from 0 to 1."""
 
     digest: str
     path: str
@@ -66,29 +67,34 @@ class Evidence:
 def search(index: Index, question: str, limit: int = CANDIDATES) -> Found:
     """The passages that bear on `question` by their words, best first; reads the index only."""
     query = read(index, question)
-    matches = index.match(query.expression, limit) if query.expression else []
-    return Found(query, tuple(_hit(match) for match in matches))
+    if not query.expression:
+        return Found(query, ())
+    hits = {(hit.digest, hit.start): hit for hit in _hits(index, query.expression, limit)}
+    for hit in _hits(index, query.within, limit) if query.within else ():
+        if query.names(hit.path):
+            hits[hit.digest, hit.start] = hit
+    return Found(query, tuple(sorted(hits.values(), key=lambda hit: (-hit.score, hit.path, hit.start))))
 
 
 def quotes(found: Found, load_document: LoadDocument, limit: int = 10) -> Evidence:
     """The quotes that answer, best first, from the text of the passages found; equal input gives equal output."""
     if not found.hits:
         return Evidence(found=False, quotes=())
-    best = max(hit.score for hit in found.hits) or 1.0
     pairs = [(hit, load_document(hit.digest)) for hit in found.hits]
     texts = [document.text[hit.start : hit.end] for hit, document in pairs]
     query, sharp = found.query, found.query.sharpened(texts[:SHARPENED_BY])
     scored = [
-        _quote(query if document.kind is Kind.CODE else sharp, hit, document, hit.score / best)
-        for hit, document in pairs
+        _quote(query if document.kind is Kind.CODE else sharp, hit, document, hit.score) for hit, document in pairs
     ]
     ranked = sorted(scored, key=lambda quote: (-quote.score, quote.path, quote.start))
     kept = _distinct(ranked, limit)
     return Evidence(found=_says_enough(found, texts), quotes=tuple(kept))
 
 
-def _hit(match: Match) -> Hit:
-    return Hit(match.digest, match.path, match.start, match.end, match.score, match.name, match.kind, match.heading)
+def _hits(index: Index, expression: str, limit: int) -> list[Hit]:
+    matches = index.match(expression, limit)
+    best = max((match.score for match in matches), default=0.0) or 1.0
+    return [Hit(m.digest, m.path, m.start, m.end, m.score / best, m.name, m.kind, m.heading) for m in matches]
 
 
 # Declining an answerable question is the worse mistake, so little is asked for.
@@ -104,10 +110,16 @@ def _says_enough(found: Found, texts: Sequence[str]) -> bool:
     return max(shares, default=0.0) >= LEAST_SHARE
 
 
+# Of the score of the best: what bears on the question much less is no help to who reads the best.
+KEPT_FROM = 0.5
+
+
 def _distinct(ranked: Sequence[Quote], limit: int) -> list[Quote]:
-    """The first `limit` quotes that do not overlap a better one."""
+    """The first `limit` quotes that do not overlap a better one, while they come near the best."""
     kept: list[Quote] = []
     for quote in ranked:
+        if kept and quote.score < KEPT_FROM * ranked[0].score:
+            break
         if not any(q.digest == quote.digest and q.start < quote.end and quote.start < q.end for q in kept):
             kept.append(quote)
         if len(kept) == limit:
@@ -125,9 +137,11 @@ def _quote(query: Query, hit: Hit, document: Document, base: float) -> Quote:
 
 # Chosen over 280 development questions, where both halves of them agree; half as much or more of any one weight
 # costs cite@1 at most 0.03. AROUND is what counts as context, MARGIN where a quote may begin or end.
-W_BASE, W_COVER, W_PAIR, W_CONTEXT, W_ASKED, W_LENGTH = 0.8, 1.0, 0.4, 0.45, 0.5, 0.003
+W_BASE, W_COVER, W_PAIR, W_CONTEXT, W_LENGTH = 0.8, 1.0, 0.4, 0.45, 0.003
 W_INSIDE = 0.2
 AROUND, MARGIN = 500, 300
+W_FUNCTION, STUB_LINES = 0.25, 3
+W_NAMED = 1.0
 
 
 def _prose(query: Query, hit: Hit, document: Document, base: float) -> tuple[tuple[int, int], float]:
@@ -136,17 +150,20 @@ def _prose(query: Query, hit: Hit, document: Document, base: float) -> tuple[tup
     parts = _sentences(query, hit, document)
     if not parts:
         return (hit.start, hit.end), 0.0
-    best, first, last = _best_run(query, parts)
-    first, last = grown(parts, first, last, QUOTE_WORDS, text)
+    best, first, last = _best_run(query, parts, rows=hit.kind == "row")
+    if hit.kind != "row":
+        first, last = grown(parts, first, last, QUOTE_WORDS)
     around = text[max(0, hit.start - AROUND) : hit.end + AROUND]
     context = query.density(f"{hit.heading} {hit.path} {hit.name} {around}")
     return (parts[first].start, parts[last].end), W_BASE * base + best + W_CONTEXT * context
 
 
 def _sentences(query: Query, hit: Hit, document: Document) -> list[Span]:
-    """The sentences of a passage and its neighbours on the same page; those cut off by the margin are left out."""
-    page = document.page_at(hit.start)
-    floor, roof = (page.start, max(page.end, hit.end)) if page else (0, len(document.text))
+    """The rows of a passage, or its sentences and those about it in its section and page; those cut off by the
+    margin are left out."""
+    if hit.kind == "row":
+        return spans(query, document.text, hit.start, hit.end, by_line=True)
+    floor, roof = _bounds(hit, document)
     start, end = max(floor, hit.start - MARGIN), min(roof, hit.end + MARGIN)
     parts = spans(query, document.text, start, end)
     cut_off = {parts[0].start} if parts and start > floor and parts[0].start < hit.start else set[int]()
@@ -156,33 +173,71 @@ def _sentences(query: Query, hit: Hit, document: Document) -> list[Span]:
     return kept or parts
 
 
-def _best_run(query: Query, parts: Sequence[Span]) -> tuple[float, int, int]:
-    """Score, first and last of the best run; of equal ones the first."""
-    scored = ((_run_score(query, parts[i : j + 1], size), -i, -j) for i, j, size in runs(parts, QUOTE_WORDS))
+def _bounds(hit: Hit, document: Document) -> tuple[int, int]:
+    """How far about a passage its page and section reach."""
+    page = document.page_at(hit.start)
+    floor, roof = (page.start, max(page.end, hit.end)) if page else (0, len(document.text))
+    for place, strength in breaks(document, max(0, hit.start - MARGIN - 1), hit.end + MARGIN + 1):
+        if strength is Strength.SECTION and place <= hit.start:
+            floor = max(floor, place)
+        elif strength is Strength.SECTION and place >= hit.end:
+            return floor, min(roof, place)
+    return floor, roof
+
+
+def _best_run(query: Query, parts: Sequence[Span], *, rows: bool = False) -> tuple[float, int, int]:
+    """Score, first and last of the best run; of equal ones the first. Rows stand alone or with rows that match."""
+    scored = (
+        (_run_score(query, parts[i : j + 1], size), -i, -j)
+        for i, j, size in runs(parts, QUOTE_WORDS)
+        if i == j or not rows or all(row.terms for row in parts[i : j + 1])
+    )
     score, first, last = max(scored)
     return score, -first, -last
 
 
 def _run_score(query: Query, run: Sequence[Span], size: float) -> float:
-    """What a run tells counts; what it only asks itself counts half."""
-    told = frozenset[int]().union(*(span.terms for span in run if not span.asks))
-    asked = frozenset[int]().union(*(span.terms for span in run if span.asks)) - told
-    pairs = frozenset[int]().union(*(span.pairs for span in run if not span.asks))
-    score = W_COVER * (query.share(told) + W_ASKED * query.share(asked)) + W_PAIR * query.pair_share(pairs)
-    return score - W_LENGTH * size
+    """What a run tells counts; what it only asks itself, or lists, counts in part."""
+    score, held = 0.0, frozenset[int]()
+    for tells in sorted({span.tells for span in run}, reverse=True):
+        terms = frozenset[int]().union(*(span.terms for span in run if span.tells == tells)) - held
+        score += W_COVER * tells * query.share(terms)
+        held |= terms
+    pairs = frozenset[int]().union(*(span.pairs for span in run if span.tells == 1.0))
+    return score + W_PAIR * query.pair_share(pairs) - W_LENGTH * size
 
 
 def _code(query: Query, hit: Hit, text: str, base: float) -> tuple[tuple[int, int], float]:
-    """A function counts for its name and signature first, then for what its body holds."""
+    """A function counts for its name and signature, or where it says more to the question, for its lines, as prose."""
+    definition = _definition_line(text, hit)
+    lines = spans(query, text, hit.start, hit.end, by_line=True)
+    if not lines:
+        return (hit.start, hit.end), 0.0
+    bonus = _bonus(query, hit, len(lines))
+    score = _as_definition(query, hit, text, definition, base) + bonus
+    if query.wants_code:
+        return _head(lines, text, definition), score
+    best, first, last = _best_run(query, lines)
+    context = query.density(f"{hit.heading} {hit.path} {hit.name} {text[hit.start : hit.end]}")
+    score = max(score, W_BASE * base + best + W_CONTEXT * context + bonus)
+    return _block(query, lines, text, definition, (best, first, last)), score
+
+
+def _bonus(query: Query, hit: Hit, lines: int) -> float:
+    """What a function is worth as such; a setter or overload of a line or two says little."""
+    stub = lines < STUB_LINES and not query.wants_code
+    return W_FUNCTION if hit.kind in ("function", "part") and not stub else 0.0
+
+
+def _as_definition(query: Query, hit: Hit, text: str, definition: int, base: float) -> float:
+    """How well the function is the one asked about: by its name and signature first, then by its body."""
     body = text[hit.start : hit.end]
-    start = _definition_line(text, hit)
     in_name, whole = _name_shares(query, hit.name)
     score = 0.83 * base + 0.33 * whole + 0.25 * in_name + 0.17 * in_name * whole
     score += 0.25 * query.share(query.found_in(body)) + 0.08 * query.share(query.found_in(hit.heading))
-    score += 0.25 * (hit.kind in ("function", "part"))
     if hit.kind == "function":
-        score += 0.5 * query.share(query.found_in(_signature(text, start, hit.end)))
-    return _block(query, text, hit, start), score - 0.1 * math.log(1 + len(body)) / 8
+        score += 0.5 * query.share(query.found_in(_signature(text, definition, hit.end)))
+    return score - 0.1 * math.log(1 + len(body)) / 8
 
 
 def _definition_line(text: str, hit: Hit) -> int:
@@ -198,19 +253,25 @@ def _signature(text: str, start: int, end: int) -> str:
     return text[start : min(stop if stop >= 0 else end, start + 600)]
 
 
-def _block(query: Query, text: str, hit: Hit, definition: int) -> tuple[int, int]:
-    """The head of a definition with the comment above it, or the lines that hold clearly more of the question."""
-    lines = spans(query, text, hit.start, hit.end, by_line=True)
-    if not lines:
-        return hit.start, hit.end
-    named = next((i for i, line in enumerate(lines) if line.end > definition), 0)
-    first, last = grown(lines, _lead(lines, named), named, QUOTE_WORDS)
-    if not query.wants_code:
-        head = _run_score(query, lines[first : last + 1], 0.0)
-        score, i, j = _best_run(query, lines)
-        if score > head + W_INSIDE:
-            first, last = grown(lines, i, j, QUOTE_WORDS)
+def _head(lines: Sequence[Span], text: str, definition: int) -> tuple[int, int]:
+    """The head of a definition with the comment above it."""
+    first, last = _head_lines(lines, definition)
     return _line_start(text, lines[first].start), lines[last].end
+
+
+def _block(
+    query: Query, lines: Sequence[Span], text: str, definition: int, best: tuple[float, int, int]
+) -> tuple[int, int]:
+    """The head of a definition, or the run of lines that holds clearly more of the question."""
+    first, last = _head_lines(lines, definition)
+    if best[0] > _run_score(query, lines[first : last + 1], 0.0) + W_INSIDE:
+        first, last = grown(lines, best[1], best[2], QUOTE_WORDS)
+    return _line_start(text, lines[first].start), lines[last].end
+
+
+def _head_lines(lines: Sequence[Span], definition: int) -> tuple[int, int]:
+    named = next((i for i, line in enumerate(lines) if line.end > definition), 0)
+    return grown(lines, _lead(lines, named), named, QUOTE_WORDS)
 
 
 def _line_start(text: str, start: int) -> int:
@@ -242,7 +303,9 @@ _TESTS = re.compile(
 
 # Lists of what changed hold every word of a project, and seldom say how it is now.
 _CHANGES = re.compile(r"(?:^|/)(?:changes|changelog|history|news|release[-_]?notes?|releases)\b[^/]*$", re.IGNORECASE)
-_ASKS_CHANGES = re.compile(r"\b(?:chang|release|version|since|added|removed|deprecat|introduc|history|fixed)", re.I)
+_ASKS_CHANGES = re.compile(
+    r"\b(?:chang|since|added|removed|deprecat|introduc|history|fixed|release notes|(?:version|release)s? v?\d)", re.I
+)
 
 
 def _demotion(query: Query, hit: Hit) -> float:
@@ -250,9 +313,8 @@ def _demotion(query: Query, hit: Hit) -> float:
     demoted = 0.25 if _TESTS.search(hit.path) and "test" not in query.question.lower() else 0.0
     if _CHANGES.search(hit.path) and not _ASKS_CHANGES.search(query.question):
         demoted += 0.8
-    lowered = "/" + hit.path.lower()
-    if any(lowered.endswith("/" + place.lstrip("./")) for place in query.places):
-        demoted -= 0.6
+    if query.names(hit.path):
+        demoted -= W_NAMED
     if query.wants_code and hit.kind not in ("function", "part", "class"):
         demoted += 0.4
     return demoted

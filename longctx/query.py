@@ -22,15 +22,23 @@ TERMS_MOST = 32
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`terms` are (stem, weight) in order of the question; `absent` is the weight of words the corpus lacks."""
+    """`terms` are (stem, weight) in order of the question; `absent` is the weight of words the corpus lacks.
+
+    `expression` is for the index; `within` the same for the files of the corpus that the question names, `places`.
+    """
 
     question: str
     terms: tuple[tuple[str, float], ...]
     expression: str
     absent: float
     wants_code: bool
-    places: tuple[str, ...]
+    places: tuple[str, ...] = ()
+    within: str = ""
     known: dict[str, int | None] = field(default_factory=dict, compare=False, repr=False)
+
+    def names(self, path: str) -> bool:
+        """Whether the question names this file."""
+        return any(_is_at(path, place) for place in self.places)
 
     def term_of(self, word: str) -> int | None:
         """Which term a word of a text is: the same stem, or near enough ("criticism", "criticized")."""
@@ -93,9 +101,10 @@ def read(index: Index, question: str) -> Query:
     a word is absent.
     """
     size = max(1, index.size())
+    places = _places(index, question)
     words: dict[str, tuple[str, float]] = {}
     absent: set[str] = set()
-    for word in subject_words(question):
+    for word in _without(subject_words(question), places):
         expression = _forms(word)
         held = min(size, index.frequency(expression))
         if held:
@@ -104,14 +113,39 @@ def read(index: Index, question: str) -> Query:
             absent.add(stem(word))
     ranked = sorted((weight for _, weight in words.values()), reverse=True)[:TERMS_MOST] or [0.0]
     kept = {term: pair for term, pair in words.items() if pair[1] >= ranked[-1]}
+    expression = " OR ".join(forms for forms, _ in kept.values())
     return Query(
         question=question,
         terms=tuple((term, weight) for term, (_, weight) in kept.items()),
-        expression=" OR ".join(expression for expression, _ in kept.values()),
+        expression=expression,
         absent=_rarity(size, 1) * len(absent - words.keys()),
         wants_code=bool(_WANTS_CODE.search(question)),
-        places=tuple(name.lower() for name in _FILE_NAME.findall(question)),
+        places=places,
+        within=f"({expression}) AND ({_at(places)})" if expression and places else "",
     )
+
+
+def _places(index: Index, question: str) -> tuple[str, ...]:
+    """What a question names of the files of the corpus; "app.run" looks like a file and is none."""
+    named = {name.lower().lstrip("./") for name in _FILE_NAME.findall(question)} - {""}
+    if not named:
+        return ()
+    paths = [path for path, _ in index.all_paths()]
+    return tuple(sorted(place for place in named if any(_is_at(path, place) for path in paths)))
+
+
+def _is_at(path: str, place: str) -> bool:
+    return f"/{path.lower()}".endswith(f"/{place}")
+
+
+def _without(words: list[str], places: Iterable[str]) -> list[str]:
+    """The words that are not of the places, which say where to look, not what for; all where none is left."""
+    of_places = {word for place in places for word in tokens(place)}
+    return [word for word in words if word not in of_places] or words
+
+
+def _at(places: Iterable[str]) -> str:
+    return " OR ".join("(" + " AND ".join(f'path : "{word}"' for word in tokens(place)) + ")" for place in places)
 
 
 def _rarity(size: int, held: int) -> float:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from longctx.query import Query, tokens
 
 LONGEST_WORDS = 50
+# What a question and an entry of a list of contents are worth, against a sentence that tells something.
+ASKS, LISTS = 0.5, 0.33
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
     """`text[start:end]`, a sentence, row or line: `terms` and neighbouring `pairs` of the question's words in it.
 
-    `size` is about its number of words; `asks` says that it is itself a question.
+    `size` is about its number of words; `tells` is what it is worth: one that is itself a question, or an entry of a
+    list of contents, holds words without saying anything about them.
     """
 
     start: int
@@ -21,15 +24,21 @@ class Span:
     size: float
     terms: frozenset[int]
     pairs: frozenset[int]
-    asks: bool
+    tells: float
 
 
-# A new line ends a sentence where the line is too short to have been wrapped, or where the next is a row or item.
+# Dot leaders end none. A new line ends a sentence where the line is too short to have been wrapped, or where the
+# next is a row or item.
 _SENTENCE_END = re.compile(
-    r"(?<=[.!?…])['\"”’)\]]*\s+|(?<=[。！？।॥။។])|\s*\n\s*\n\s*|(?<![^\n]{60})\n|\n(?=[^\n]*\|)"
+    r"(?<=[.!?…])['\"”’)\]]*\s++(?!\.[\s.])|(?<=[。！？।॥။។])|\s*\n\s*\n\s*|(?<![^\n]{60})\n|\n(?=[^\n]*\|)"
     r"|\n(?=\s*(?:[-*•]|\d+[.)])\s)"
 )
-_HEADED = re.compile(r"\s*\n[ \t\r]*\n\s*(?:#{1,6}[ \t]|[^\n]{1,120}\n[=~^-]{3,}[ \t\r]*$)", re.MULTILINE)
+# Leaders to a page number, entries of a back-of-book index, links within the page, badges.
+_LISTING = re.compile(
+    r"(?:\.[ ]?){5,}\s*\w*\s*$|[^\W\d],[ ]\d{1,3}(?:[–-]\d{1,3})?(?:,[ ]\d{1,3}(?:[–-]\d{1,3})?)+$"
+    r"|^\s*(?:[-*+]|\d+\.)[ ]+\[[^\]\n]*\]\(#|\[!\[",
+    re.MULTILINE,
+)
 _LINE_END = re.compile(r"\n")
 _UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _WORD_END = re.compile(r"\S(?=\s|$)|" + _UNSPACED.pattern)
@@ -58,24 +67,16 @@ def runs(parts: Sequence[Span], most: float) -> Iterator[tuple[int, int, float]]
             yield i, j, size
 
 
-def grown(parts: Sequence[Span], first: int, last: int, most: float, text: str = "") -> tuple[int, int]:
-    """The run made longer, at its end before its start, while it stays within `most` words.
-
-    Given the `text`, it does not grow over a heading into another section.
-    """
+def grown(parts: Sequence[Span], first: int, last: int, most: float) -> tuple[int, int]:
+    """The run made longer, at its end before its start, while it stays within `most` words."""
     size = sum(span.size for span in parts[first : last + 1])
-    while last + 1 < len(parts) and size + parts[last + 1].size <= most and _touch(text, parts[last : last + 2]):
+    while last + 1 < len(parts) and size + parts[last + 1].size <= most:
         last += 1
         size += parts[last].size
-    while first > 0 and size + parts[first - 1].size <= most and _touch(text, parts[first - 1 : first + 1]):
+    while first > 0 and size + parts[first - 1].size <= most:
         first -= 1
         size += parts[first].size
     return first, last
-
-
-def _touch(text: str, pair: Sequence[Span]) -> bool:
-    before, after = pair
-    return _HEADED.match(text, before.end, min(len(text), after.end + 200)) is None
 
 
 def _parts(query: Query, text: str, start: int, end: int) -> Iterator[Span]:
@@ -95,5 +96,10 @@ def _span(query: Query, text: str, start: int, end: int, words: int) -> Span:
     part = text[start:end]
     found = [(place, i) for place, word in enumerate(tokens(part)) if (i := query.term_of(word)) is not None]
     near = {a for place, a in found for other, b in found if b == a + 1 and 0 < other - place <= 3}
-    asks = part.rstrip("\\\"'”’) ").endswith(("?", "？", "؟"))
-    return Span(start, end, float(words), frozenset(i for _, i in found), frozenset(near), asks)
+    return Span(start, end, float(words), frozenset(i for _, i in found), frozenset(near), _tells(part))
+
+
+def _tells(part: str) -> float:
+    if _LISTING.search(part):
+        return LISTS
+    return ASKS if part.rstrip("\\\"'”’) ").endswith(("?", "？", "؟")) else 1.0

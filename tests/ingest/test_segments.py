@@ -170,3 +170,20 @@ def test_sections_are_named_with_what_they_stand_under() -> None:
     assert [title for _, title in sections(wiki)] == ["Ray", "Ray › Tail"]
     ruled = Document("Title\n=====\n\nPart\n----\n\nOther\n-----\n", Kind.MARKDOWN)
     assert [title for _, title in sections(ruled)] == ["Title", "Title › Part", "Title › Other"]
+
+
+def test_types_of_go_are_named_by_their_name_and_closures_by_none() -> None:
+    text = (
+        "type OptionFunc func(*Engine)\n\ntype Chain []Handler\n\n"
+        "func New() {\n\tdefer func() {\n\t\tdone = true\n\t}()\n}\n\ntype Bytes = []byte\n"
+    )
+    assert [found.name for found in definitions(_code(text))] == ["OptionFunc", "Chain", "New"]
+
+
+def test_directives_that_describe_a_thing_begin_a_section() -> None:
+    text = (
+        "Loop\n====\n\n.. c:function:: int uv_run(uv_loop_t* loop)\n\n   Runs.\n\n.. note::\n\n   Slow.\n\n"
+        ".. py:data:: LIMIT\n\n   Three.\n\nEnd\n===\n"
+    )
+    found = [title for _, title in sections(Document(text=text, kind=Kind.PROSE))]
+    assert found == ["Loop", "Loop › int uv_run(uv_loop_t* loop)", "Loop › LIMIT", "End"]

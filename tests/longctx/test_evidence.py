@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ingest.document import Document, Kind
-from longctx.evidence import QUOTE_WORDS, Evidence, quotes, search
+from ingest.document import Document, Heading, Kind
+from longctx.evidence import KEPT_FROM, QUOTE_WORDS, Evidence, quotes, search
 from longctx.index import Index
 from longctx.query import stem, subject_words, tokens
 from longctx.spans import spans
 
+KINDS = {".py": Kind.CODE, ".csv": Kind.TABLE}
 Ask = Callable[[Mapping[str, str], str], tuple[Evidence, Mapping[str, str]]]
 
 
@@ -23,8 +24,7 @@ def ask(tmp_path: Path) -> Iterator[Ask]:
 
     def run(files: Mapping[str, str], question: str) -> tuple[Evidence, Mapping[str, str]]:
         documents = {
-            path: Document(text=text, kind=Kind.CODE if path.endswith(".py") else Kind.MARKDOWN)
-            for path, text in files.items()
+            path: Document(text=text, kind=KINDS.get(Path(path).suffix, Kind.MARKDOWN)) for path, text in files.items()
         }
         with Index(tmp_path / "words.db") as index:
             for path, document in documents.items():
@@ -182,6 +182,66 @@ def test_a_changelog_stands_behind_the_text_that_says_how_it_is(ask: Ask) -> Non
     assert ask(files, "which version added the etag option?")[0].quotes[0].path == "HISTORY.md"
 
 
-def test_a_quote_does_not_grow_into_the_next_section(ask: Ask) -> None:
-    text = "# Tides\n\nThe spring tide reaches seven metres.\n\n# Lamps\n\nLamps are lit at dusk by the keeper.\n"
-    assert "Lamps" not in _best(ask({"a.md": text, "guide.md": FILLER}, "how high is the spring tide?"))
+def test_a_quote_does_not_grow_into_another_section(tmp_path: Path) -> None:
+    text = "Ports\n\nThe port is 9090.\n\nLogs\n\nLogs are kept a week.\n"
+    headings = (Heading(0, 1, "Ports"), Heading(text.index("Logs"), 1, "Logs"))
+    document = Document(text=text, kind=Kind.HTML, headings=headings)
+    with Index(tmp_path / "words.db") as index:
+        index.add("d", ["page.html"], document)
+        best = quotes(search(index, "Which port is used?"), lambda _: document).quotes[0]
+    assert text[best.start : best.end] == "Ports\n\nThe port is 9090."
+
+
+@pytest.mark.parametrize(
+    "listing",
+    [
+        "* [Backup schedule of servers](#backup-schedule)",
+        "Backup schedule of servers . . . . . . . . 41",
+        "Backup schedule of servers, 12, 45-47, 102",
+        "[![Backup schedule of servers](https://example.org/b.svg)](https://example.org)",
+    ],
+)
+def test_a_table_of_contents_stands_behind_what_it_lists(ask: Ask, listing: str) -> None:
+    text = f"{listing}\n\n{FILLER}\n\nThe schedule is nightly; a backup of the servers takes an hour.\n"
+    assert "nightly" in _best(ask({"guide.md": text}, "What is the backup schedule of the servers?"))
+
+
+def test_quotes_that_fall_far_behind_the_best_are_left_out(ask: Ask) -> None:
+    text = f"The bridge over the Arno was built in 1931.\n\n{FILLER}\n\n# End\n\nThey like stone.\n"
+    said, _ = ask({"guide.md": text}, "When was the bridge over the Arno built, and what kind of stone?")
+    scores = [quote.score for quote in said.quotes]
+    assert len(scores) < 10 and min(scores) >= KEPT_FROM * scores[0]
+
+
+def test_a_stub_is_worth_less_than_the_function_at_work(ask: Ask) -> None:
+    stub = "def limit(self, size): ...\n"
+    work = "def limit(self, size):\n    most = self.most\n    return min(most, size)\n" + "    # more about it\n" * 6
+    said, _ = ask({"a.py": stub, "b.py": work}, "How is the size held to the limit?")
+    assert said.quotes[0].path == "b.py"
+
+
+def test_words_of_a_file_name_do_not_choose_other_files(ask: Ask) -> None:
+    other = (
+        "def parse_setup_config():\n    # The setup of tools, the parse config and the py files of setup.\n    return"
+    )
+    files = {f"lib/{i}.py": f"{other} {i}\n" for i in range(60)}
+    files["tools/setup_config.py"] = "def main():\n    years = 7\n    return years\n"
+    said, _ = ask(files, "In tools/setup_config.py, how many years are parsed?")
+    assert {quote.path for quote in said.quotes[:1]} == {"tools/setup_config.py"}
+
+
+def test_what_looks_like_a_file_but_is_none_stays_in_the_question(ask: Ask) -> None:
+    files = {"app.py": "def render(name):\n    return name\n", "guide.md": FILLER}
+    assert ask(files, "How does app.render work?")[0].quotes[0].name == "render"
+
+
+@pytest.mark.parametrize(
+    ("question", "path"),
+    [("Which version of Rust is required?", "guide.md"), ("Which version added Rust?", "CHANGELOG.md")],
+)
+def test_a_changelog_answers_what_changed_not_what_is_required(ask: Ask, question: str, path: str) -> None:
+    files = {
+        "CHANGELOG.md": "Version 1.2 added Rust, which is required as of this version.\n\n" + FILLER,
+        "guide.md": "You need Rust: some version of it is required.\n\n" + FILLER.replace("weather", "sand"),
+    }
+    assert ask(files, question)[0].quotes[0].path == path

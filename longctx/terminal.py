@@ -78,9 +78,9 @@ def _body(citation: Citation) -> "RenderableType":
 
     text = safe_text(citation.quote).strip("\n").expandtabs(4)
     if citation.kind is not Kind.CODE:
-        return Padding(Text(text), INDENT)
+        return Padding(Text(text), INDENT, expand=False)
     lexer = Syntax.guess_lexer(show(citation.path), code=text)
-    return Padding(Syntax(dedent(text), lexer, theme="ansi_dark", background_color="default"), INDENT)
+    return Padding(Syntax(dedent(text), lexer, theme="ansi_dark", background_color="default"), INDENT, expand=False)
 
 
 def _link(location: str, citation: Citation) -> str:

@@ -12,7 +12,7 @@ from ingest.document import Document, Kind, PageKind
 from ingest.segments import Definition, definitions, sections
 
 # Raised when the same document would be cut or named otherwise.
-PASSAGES_VERSION = 2
+PASSAGES_VERSION = 3
 
 # In characters. Long enough to hold a paragraph's subject, short enough for the best sentence to stand out.
 PROSE_LEAST, PROSE_MOST, CODE_MOST, ROWS_MOST = 200, 500, 1800, 700

@@ -182,6 +182,42 @@ def test_a_changelog_stands_behind_the_text_that_says_how_it_is(ask: Ask) -> Non
     assert ask(files, "which version added the etag option?")[0].quotes[0].path == "HISTORY.md"
 
 
+def test_a_quote_does_not_grow_into_the_next_section(ask: Ask) -> None:
+    text = "# Tides\n\nThe spring tide reaches seven metres.\n\n# Lamps\n\nLamps are lit at dusk by the keeper.\n"
+    assert "Lamps" not in _best(ask({"a.md": text, "guide.md": FILLER}, "how high is the spring tide?"))
+
+
+@pytest.mark.parametrize("question", ["How much did revenue grow?", "When will the board convene?"])
+def test_a_small_corpus_is_not_declined_for_one_word_that_it_lacks(ask: Ask, question: str) -> None:
+    text = "Dear all,\n\nRevenue grew by 14 percent in 2025.\n\nThe board meets on 3 May.\n"
+    assert ask({"mail.md": text}, question)[0].found
+
+
+def test_a_small_corpus_declines_what_it_does_not_speak_of(ask: Ask) -> None:
+    assert not ask({"mail.md": "Revenue grew by 14 percent.\n"}, "Who is the king of Spain?")[0].found
+
+
+def test_irregular_forms_are_searched(ask: Ask) -> None:
+    text = f"{FILLER}\n\nAda Holm took them down; all was written by hand.\n\n{FILLER}"
+    assert "Ada Holm" in _best(ask({"guide.md": text}, "Who writes?"))
+
+
+def test_lines_of_code_that_answer_outweigh_prose_that_holds_fewer_of_the_words(ask: Ask) -> None:
+    code = (
+        "def flush(self, body):\n    self.status = 200\n    self.body = body\n"
+        "    # set the header X-Powered-By\n    self.headers.update(POWERED)\n    return self.transport.write(body)\n"
+    )
+    notes = "The header is set by the mill, x of them, each of which may be locked in place.\n\n" + FILLER
+    result = ask({"app.py": code, "notes.md": notes}, "Where is the X-Powered-By header set?")
+    assert "X-Powered-By" in _best(result)
+
+
+def test_only_rows_that_match_are_quoted(ask: Ask) -> None:
+    bolts = "".join(f"bolt {i},B{i},{i * 7}\n" for i in range(20))
+    rows = f"item,shelf,count\n{bolts}copper gasket,C4,12\nsteel rod,D1,9\n"
+    assert _best(ask({"stock.csv": rows}, "How many copper gaskets are there?")) == "copper gasket,C4,12"
+
+
 def test_a_quote_does_not_grow_into_another_section(tmp_path: Path) -> None:
     text = "Ports\n\nThe port is 9090.\n\nLogs\n\nLogs are kept a week.\n"
     headings = (Heading(0, 1, "Ports"), Heading(text.index("Logs"), 1, "Logs"))

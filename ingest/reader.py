@@ -6,7 +6,7 @@ bytes that were read before, by this corpus or another, are not parsed again.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
 
@@ -74,7 +74,10 @@ class _Parse:
 
 
 class Reader:
-    """Reads sources with a shelf, a selection and a pool of workers; the pool starts when it is first needed."""
+    """Reads sources with a shelf, a selection and a pool of workers; the pool starts when it is first needed.
+
+    `before_wait` is called before it waits for a worker, so that no store stays locked meanwhile.
+    """
 
     def __init__(
         self,
@@ -84,12 +87,14 @@ class Reader:
         *,
         password: str | None = None,
         text_limit_bytes: int = TEXT_LIMIT_BYTES,
+        before_wait: Callable[[], None] = lambda: None,
     ) -> None:
         self._shelf = shelf
         self._selection = selection
         self._pool = pool
         self._password = password
         self._text_limit = text_limit_bytes
+        self._before_wait = before_wait
 
     def read(self, sources: Iterable[Source | Outcome]) -> Iterator[Reading | Outcome]:
         """Read each source; outcomes of the discovery pass through. Order is that of completion."""
@@ -189,7 +194,7 @@ class Reader:
             if not done:
                 if len(pending) <= at_most:
                     return
-                self._shelf.commit()
+                self._before_wait()
                 done = list(wait(pending, return_when=FIRST_COMPLETED).done)
             for future in done:
                 yield self._parsed(pending.pop(future), future)

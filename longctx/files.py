@@ -23,11 +23,12 @@ def marked(files: Mapping[str, FileRecord]) -> dict[str, FileRecord]:
     A link to a file of the corpus is always the duplicate, and shares its target's fate where that wasn't read.
     """
     first: dict[tuple[str, str], str] = {}
-    for path in sorted(files):
+    ordered = sorted(files)
+    for path in ordered:
         record = files[path]
         if sent(record) and record.tokens:
             first.setdefault(record.key, path)
-    return {path: _marked(_with_target(files[path], files), first) for path in sorted(files)}
+    return {path: _marked(_with_target(files[path], files), first) for path in ordered}
 
 
 def _marked(record: FileRecord, first: Mapping[tuple[str, str], str]) -> FileRecord:

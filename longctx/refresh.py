@@ -5,7 +5,7 @@ manifest is worked out anew each time: a run that was interrupted is simply gone
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from ingest.naming import show
@@ -44,7 +44,7 @@ def refresh(corpus: Corpus, *, index: bool = True, retry: bool = False) -> Itera
     corpus.store.touch(corpus.record)
     if index:
         yield from _bring_index(corpus, renamed=bool(run.changed or run.gone))
-    yield Refreshed(len(corpus.files), run.changed, run.gone)
+    yield Refreshed(len(corpus.files), run.changed, len(run.gone))
 
 
 def _updated(corpus: Corpus, entries: tuple[Entry, ...], present: list[Present]) -> tuple[Entry, ...]:
@@ -82,9 +82,9 @@ class _Refresh:
         self.changed = 0
 
     @property
-    def gone(self) -> int:
-        """How many files are no longer there."""
-        return len(self._known.keys() - self.files.keys())
+    def gone(self) -> set[str]:
+        """The paths of files that are no longer there."""
+        return self._known.keys() - self.files.keys()
 
     def read(self) -> Iterator[Event]:
         """Read what is new or changed; one event for each such file."""
@@ -100,12 +100,13 @@ class _Refresh:
                 pool,
                 password=request.password,
                 text_limit_bytes=request.text_limit_bytes,
+                before_wait=self._save,
             )
             for reading in reader.read(self._changed(found)):
                 yield self._take(reading)
                 if time.monotonic() - self._saved_at > COMMIT_EVERY_S:
                     self._save()
-        self._save(gone=self._known.keys() - self.files.keys())
+        self._save(self.gone)
 
     def _changed(self, found: Iterable[Source | Outcome]) -> Iterator[Source | Outcome]:
         """What must be looked at; the rest is taken as it was recorded."""
@@ -167,12 +168,11 @@ class _Refresh:
             count = len(ids)
         return count
 
-    def _save(self, gone: Iterable[str] = ()) -> None:
+    def _save(self, gone: Collection[str] = ()) -> None:
         """Keep what is finished, texts before tokens before files, so that a record never lacks what it names."""
-        gone = list(gone)
+        self._corpus.shelf.commit()
+        self._corpus.tokens.commit()
         if self._unsaved or gone:
-            self._corpus.shelf.commit()
-            self._corpus.tokens.commit()
             self._corpus.store.save_files(self._corpus.record.id, self._unsaved, gone)
         self._unsaved, self._saved_at = [], time.monotonic()
 

@@ -41,11 +41,6 @@ class CorpusRecord:
     created_s: float
     used_s: float
 
-    @property
-    def title(self) -> str:
-        """What a person calls it: the names of its sources."""
-        return ", ".join(self.inputs)
-
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:

@@ -83,7 +83,7 @@ class Chosen:
         """The settings in force, what was typed above all; raises ConfigError."""
         return settings({"include": self.include or None, "exclude": self.exclude or None, **flags}, self.config)
 
-    def request(self, inputs: list[str]) -> "Request":
+    def request(self, inputs: list[str], configured: "Settings") -> "Request":
         """What is to be read; raises UsageError where nothing is named or stdin is wanted twice."""
         from ingest.rules import Selection
         from longctx.request import Request
@@ -94,7 +94,6 @@ class Chosen:
         if listed is not None and not listed.strip(b"\0\n\r "):
             raise CorpusError(f"{self.from_file}: the list of files is empty", "is the command before | right?")
         stdin = self._stdin_text() if "-" in inputs else None
-        configured = self.settings()
         selection = Selection(
             include=configured.include,
             exclude=configured.exclude,
@@ -140,12 +139,13 @@ class Chosen:
         from longctx.narration import Narrator
         from longctx.refresh import refresh
 
+        configured = self.settings()
         with (
             _stores_mapped(),
             Narrator(quiet=self.quiet) as narrator,
-            Corpus(self.request(inputs), paths.locate(os.environ)) as corpus,
+            Corpus(self.request(inputs, configured), paths.locate(os.environ)) as corpus,
         ):
-            for warning in self.settings().warnings:
+            for warning in configured.warnings:
                 narrator.say(f"longctx: {warning}")
             for event in refresh(corpus, index=index, retry=retry):
                 narrator.tell(event)

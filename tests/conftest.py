@@ -12,6 +12,8 @@ from longctx.corpus import Corpus
 from longctx.refresh import refresh
 from longctx.request import Request
 
+pytest_plugins = ["tests.checkpoints"]
+
 MakeTree = Callable[[dict[str, str | bytes]], Path]
 
 

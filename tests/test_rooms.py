@@ -24,18 +24,26 @@ MAY_IMPORT = {
 }
 # Packages that only the modules named may import, at the top or inside a function.
 OWNERS = {
-    "torch": {"longctx.scout", "longctx.engines.scout"},
+    "torch": {"longctx.scout", "longctx.engines.scout", "longctx.engines.scout_run"},
     "vllm": {"longctx.engines.vllm_backend"},
     "pymupdf": {"ingest.pdf", "ingest.layout", "ingest.page_labels", "ingest.worker"},
     "unstructured": {"ingest.office", "ingest.sheets", "ingest.mail", "ingest.worker"},
     "textual": {"tui"},
     "typer": {"longctx.cli", "longctx.commands"},
     "rich": {"longctx.narration", "longctx.terminal", "longctx.commands", "tui"},
-    "sqlite_utils": {"ingest.database", "ingest.shelf", "longctx.corpora", "longctx.index", "longctx.token_store"},
+    "sqlite_utils": {
+        "cache.index",
+        "ingest.database",
+        "ingest.shelf",
+        "longctx.corpora",
+        "longctx.index",
+        "longctx.token_store",
+    },
     "detect_secrets": {"ingest.secrets"},
     "charset_normalizer": {"ingest.plain", "ingest.mail"},
     "tiktoken": {"longctx.tokens"},
     "httpx": set(),
+    "xxhash": {"cache.format", "longctx.scout.weights"},
 }
 BANNED = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "diskcache", "requests", "urllib.request"}
 

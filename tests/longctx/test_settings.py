@@ -16,6 +16,7 @@ from longctx.settings import (
     load,
     read_environment,
     read_file,
+    read_flags,
     read_project,
     validate,
 )
@@ -146,6 +147,38 @@ def test_a_budget_may_be_abbreviated(text: str, value: int) -> None:
 def test_a_bad_budget_is_refused(text: str) -> None:
     layer = read_environment({"LONGCTX_BUDGET": text})
     assert not layer.values and [problem.key for problem in layer.problems] == ["budget"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("dense", "dense"), ("sparse:4096", "sparse:4096"), ("sparse:32k", "sparse:32000"), ("sparse:1", "sparse:1")],
+)
+def test_attention_is_dense_or_has_a_budget(text: str, value: str) -> None:
+    assert read_environment({"LONGCTX_ATTENTION": text}).values["attention"].value == value
+    assert read_flags({"attention": text}).values["attention"].value == value
+
+
+@pytest.mark.parametrize("text", ["Dense", "dense:3", "sparse", "sparse:", "sparse:0", "sparse:-1", "sparse:a", "4096"])
+def test_a_bad_attention_is_refused(text: str) -> None:
+    layer = read_environment({"LONGCTX_ATTENTION": text})
+    assert [problem.key for problem in layer.problems] == ["attention"]
+    assert "must be dense, or sparse:N" in layer.problems[0].message
+
+
+def test_limits_of_memory_and_disk_are_counts(tmp_path: Path) -> None:
+    write(tmp_path / "config.toml", "kv_budget_mb = 512\ncache_limit_gb = 40\n")
+    found = settings(tmp_path)
+    assert (found.attention, found.kv_budget_mb, found.cache_limit_gb) == ("dense", 512, 40)
+    assert settings(tmp_path, environ={"LONGCTX_KV_BUDGET_MB": "2k"}).kv_budget_mb == 2000
+    bad = read_environment({"LONGCTX_KV_BUDGET_MB": "0", "LONGCTX_CACHE_LIMIT_GB": "1.5"})
+    assert [problem.key for problem in bad.problems] == ["cache_limit_gb", "kv_budget_mb"]
+
+
+def test_a_project_may_not_spend_the_machine(tmp_path: Path) -> None:
+    write(tmp_path / "project" / "longctx.toml", "cache_limit_gb = 1\nkv_budget_mb = 1\nattention = 'sparse:64'\n")
+    found = settings(tmp_path)
+    assert (found.cache_limit_gb, found.kv_budget_mb, found.attention) == (None, None, "sparse:64")
+    assert [warning.key for warning in found.warnings] == ["cache_limit_gb", "kv_budget_mb"]
 
 
 def test_lists_and_switches_from_the_environment() -> None:

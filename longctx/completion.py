@@ -1,0 +1,80 @@
+"""A text goes to an engine as token ids and what the engine adds comes back as text, while it comes.
+
+No documents, no citations: this is the model alone. Control tokens are set here, never taken from the text.
+"""
+
+from array import array
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from longctx import vocabulary as llama4
+from longctx.engines.base import Engine, EngineEvent, Finished, Prompt, Sampling, Token
+from longctx.errors import EngineError
+from longctx.streaming import TextStream
+from longctx.tokens import Tokenizer
+from longctx.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """The text that a token made certain, perhaps none; the last one has no token."""
+
+    text: str
+    id: int | None = None
+
+
+def plain_ids(text: str, vocabulary: Vocabulary) -> "array[int]":
+    """The ids of a text to go on with, after the begin of text."""
+    return array("I", [vocabulary.special(llama4.BEGIN_OF_TEXT), *Tokenizer(vocabulary).encode(text)])
+
+
+def chat_ids(text: str, vocabulary: Vocabulary) -> "array[int]":
+    """The ids of a user's message and of the head of the answer to it, as Llama 4's chat models have them."""
+    tokenizer, special = Tokenizer(vocabulary), vocabulary.special
+
+    def head(role: str) -> list[int]:
+        start, end = special(llama4.HEADER_START), special(llama4.HEADER_END)
+        return [start, *tokenizer.encode(role), end, *tokenizer.encode("\n\n")]
+
+    message = [*head("user"), *tokenizer.encode(text), special(llama4.END_OF_TURN)]
+    return array("I", [special(llama4.BEGIN_OF_TEXT), *message, *head("assistant")])
+
+
+def stop_ids(vocabulary: Vocabulary) -> frozenset[int]:
+    """The special tokens at which a Llama 4 model ends what it says."""
+    ends = (llama4.END_OF_TEXT, llama4.END_OF_MESSAGE, llama4.END_OF_TURN)
+    return frozenset(map(vocabulary.special, ends))
+
+
+def check_ids(ids: "array[int]", vocabulary_size: int, folder: Path) -> None:
+    """Refuse ids that the model has no embedding for; raises EngineError."""
+    highest = max(ids, default=0)
+    if highest >= vocabulary_size:
+        raise EngineError(
+            f"{folder}: the prompt has token {highest:,}, but the model knows only {vocabulary_size:,}",
+            "put the model's own tokenizer.model or tokenizer.json into its folder",
+        )
+
+
+def complete(
+    engine: Engine, prompt: Prompt, sampling: Sampling, vocabulary: Vocabulary
+) -> Generator[Delta | EngineEvent, None, None]:
+    """The engine's events, each token as the text it makes certain; the text of a token that ends it is left out.
+
+    Closing this closes the engine's run.
+    """
+    text = TextStream(vocabulary)
+    with closing(_events(engine, prompt, sampling)) as events:
+        for event in events:
+            if isinstance(event, Finished):
+                yield Delta(text.finish())
+            if not isinstance(event, Token):
+                yield event
+            elif event.id not in sampling.stop_ids:
+                yield Delta(text.feed(event.id), event.id)
+
+
+def _events(engine: Engine, prompt: Prompt, sampling: Sampling) -> Generator[EngineEvent, None, None]:
+    yield from engine.generate(prompt, sampling)

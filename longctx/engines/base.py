@@ -1,0 +1,118 @@
+"""The contract of every engine: a prompt of token ids in, events out; loads nothing.
+
+An engine is a generator: cancelling is closing it, and what was done until then (stored windows, tokens already
+given) stays done. A prompt is numbers only; no engine ever sees text, but for those that can take nothing else.
+"""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Token ids, and the index in `ids` at which each window begins; windows may be shorter than `window_tokens`.
+
+    The first window begins at 0 and no window is empty. The window with index w holds the absolute positions
+    w * window_tokens and on: a short window leaves positions unused, never tokens.
+    """
+
+    ids: "array[int]"
+    starts: tuple[int, ...]
+    window_tokens: int = 8192
+
+    def __post_init__(self) -> None:
+        sizes = [stop - start for start, stop in zip(self.starts, (*self.starts[1:], len(self.ids)), strict=True)]
+        if self.starts[:1] != (0,) or not all(0 < size <= self.window_tokens for size in sizes):
+            raise ValueError(f"windows of {sizes} tokens do not cut a prompt into 1 to {self.window_tokens} each")
+
+    def windows(self) -> "list[array[int]]":
+        """The ids of each window, in order."""
+        return [self.ids[a:b] for a, b in zip(self.starts, (*self.starts[1:], len(self.ids)), strict=True)]
+
+
+def contiguous(ids: "array[int]", window_tokens: int = 8192) -> Prompt:
+    """A prompt without structure: cut into full windows, the last one as short as it comes."""
+    return Prompt(ids, tuple(range(0, max(len(ids), 1), window_tokens)), window_tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How the next token is chosen. A temperature of 0 takes the likeliest; `seed` makes the rest repeatable."""
+
+    max_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop_ids: frozenset[int] = field(default_factory=frozenset)
+
+
+class Finish(StrEnum):
+    """Why an answer ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefilled:
+    """`done` of `total` prompt tokens are in the KV, of which `cached` came from the store."""
+
+    done: int
+    total: int
+    cached: int
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """The next token of the answer."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something a user should know that did not stop the run: a block that was damaged, a disk that is full."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """The end of an answer, and what it took."""
+
+    reason: Finish
+    prompt_tokens: int
+    cached_tokens: int
+    answer_tokens: int
+    prefill_s: float
+    decode_s: float
+    skipped_mass: float = 0.0  # the most attention that sparse selection can have left out, of 1
+
+
+EngineEvent = Prefilled | Token | Warned | Finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What fits: tokens of prompt and answer together."""
+
+    context_tokens: int
+
+
+class Engine(Protocol):
+    """What answers. Every call of `generate` stands alone; what a store keeps between calls only makes it sooner."""
+
+    def generate(self, prompt: Prompt, sampling: Sampling) -> Iterator[EngineEvent]:
+        """Prefill and decode; the last event is Finished. Raises EngineError or DoesNotFit."""
+        ...
+
+    def limits(self) -> Limits: ...
+
+    def describe(self) -> str:
+        """One line: what it is and where it runs."""
+        ...
+
+    def close(self) -> None: ...

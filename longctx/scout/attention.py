@@ -1,0 +1,134 @@
+"""The attention of one layer: local within the window (RoPE) or over the whole sequence (NoPE).
+
+Which keys a query may see follows from absolute positions alone, in prefill and decode alike: all new tokens lie in
+one window, so a local layer sees that window's tokens up to the query, and a NoPE layer the closed windows besides:
+all of them, or (sparse attention) the pages that can matter most.
+
+Legend: t new tokens, h hidden, n heads, k key heads, g heads for each key head, d head size.
+"""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from longctx.scout.config import ScoutConfig
+from longctx.scout.kv import Context, OpenWindow, Segment
+from longctx.scout.norm import unit_rms
+from longctx.scout.rope import rotate
+from longctx.scout.softmax import Attending, attending
+from longctx.scout.sparse import PAGE_TOKENS, TILE_ROWS, best_pages, page_sizes, score_bounds, skipped_share
+from longctx.scout.weights import Attention
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """What the positions of the new tokens do to their queries and keys; the same in all layers of a kind.
+
+    `rotations` [t, d / 2] are unit complex numbers, `temperatures` [t, 1, 1] multiply the queries of NoPE layers.
+    """
+
+    rotations: torch.Tensor
+    temperatures: torch.Tensor | None
+
+
+def positions(config: ScoutConfig, table: torch.Tensor, context: Context, tokens: int) -> Positions:
+    """Of the next `tokens` of `context`; `table` is `rope.rotations` of the model."""
+    start = context.window.tokens
+    rotations = table[start : start + tokens]
+    if config.temperature_tuning is None:
+        return Positions(rotations, None)
+    first = len(context.segments) * config.chunk + start
+    numbers = torch.arange(first + 1, first + tokens + 1, device=table.device)
+    steps = torch.log1p((numbers // config.temperature_tuning.floor_scale).double())
+    return Positions(rotations, (1 + config.temperature_tuning.attn_scale * steps)[:, None, None])
+
+
+def attention(
+    x_th: torch.Tensor, weights: Attention, config: ScoutConfig, layer: int, at: Positions, context: Context
+) -> torch.Tensor:
+    """Attention of the next tokens, [t, h], without the residual; their keys and values join the open window."""
+    queries, keys, values = (_heads(x_th, w, config) for w in (weights.query, weights.key, weights.value))
+    if config.rope_layers[layer]:
+        queries, keys = (_positioned(x, at.rotations, config) for x in (queries, keys))
+    elif at.temperatures is not None:
+        queries = (queries * at.temperatures.to(torch.promote_types(queries.dtype, torch.float32))).to(queries.dtype)
+    context.window.write(layer, keys.transpose(0, 1), values.transpose(0, 1))
+    queries_tkgd = queries.view(len(x_th), config.kv_heads, -1, config.head_dim)
+    return F.linear(_attended(queries_tkgd, config, layer, context), weights.output)
+
+
+def _attended(queries_tkgd: torch.Tensor, config: ScoutConfig, layer: int, context: Context) -> torch.Tensor:
+    if config.rope_layers[layer] or not context.segments:
+        return _dense(queries_tkgd, config, layer, context, [])
+    if context.sparse_pages and context.sparse_pages * PAGE_TOKENS < sum(context.sizes):
+        return _sparse(queries_tkgd, config, layer, context)
+    return _dense(queries_tkgd, config, layer, context, context.segments)
+
+
+def _dense(
+    queries_tkgd: torch.Tensor, config: ScoutConfig, layer: int, context: Context, segments: Sequence[Segment]
+) -> torch.Tensor:
+    """Over all of `segments` and the open window."""
+    attended = attending(queries_tkgd, config.head_dim**-0.5)
+    for segment in segments:
+        attended.see(segment.keys(layer), segment.values(layer))
+        segment.seen()
+    _see_window(attended, len(queries_tkgd), layer, context.window, context.window.tokens)
+    return attended.output()
+
+
+def _sparse(queries_tkgd: torch.Tensor, config: ScoutConfig, layer: int, context: Context) -> torch.Tensor:
+    """Over the best pages of the closed windows and all of the open one, for one tile of queries after another."""
+    assert context.sparse_pages
+    scale, bounds_kpe = config.head_dim**-0.5, context.bounds(layer)
+    sizes_p = page_sizes(context.sizes, bounds_kpe.device)
+    outputs, done = [], context.window.tokens
+    for tile in torch.split(queries_tkgd, max(1, TILE_ROWS // queries_tkgd.shape[2])):
+        attended = attending(tile, scale)
+        bounds_krp = score_bounds(tile, bounds_kpe, scale)
+        chosen = best_pages(bounds_krp, context.sparse_pages)
+        attended.see(*_pages(chosen.tolist(), layer, context.segments))
+        _see_window(attended, len(tile), layer, context.window, done)
+        context.skipped = max(context.skipped, skipped_share(bounds_krp, sizes_p, chosen, attended.log_mass()))
+        outputs.append(attended.output())
+        done += len(tile)
+    return torch.cat(outputs)
+
+
+def _see_window(attended: Attending, new: int, layer: int, window: OpenWindow, done: int) -> None:
+    """The open window up to each query; `done` of its tokens stand before the `new` ones."""
+    if new == 1:
+        attended.see(*window.read(layer, 0, done + 1))
+        return
+    if done:
+        attended.see(*window.read(layer, 0, done))
+    attended.see_own(*window.read(layer, done, done + new))
+
+
+def _pages(chosen: Sequence[int], layer: int, segments: Sequence[Segment]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys and values of the pages with these numbers, counted over all segments; [k, n, d]."""
+    keys, values, first = [], [], 0
+    for segment in segments:
+        count = -(-segment.tokens // PAGE_TOKENS)
+        mine = chosen[bisect_left(chosen, first) : bisect_left(chosen, first + count)]
+        if mine:
+            some = segment.some(layer, [page - first for page in mine])
+            segment.seen()
+            keys.append(some[0])
+            values.append(some[1])
+        first += count
+    return torch.cat(keys, 1), torch.cat(values, 1)
+
+
+def _heads(x_th: torch.Tensor, weight: torch.Tensor, config: ScoutConfig) -> torch.Tensor:
+    """Projected, [t, heads, d]."""
+    return F.linear(x_th, weight).view(len(x_th), -1, config.head_dim)
+
+
+def _positioned(x_tnd: torch.Tensor, rotations_td: torch.Tensor, config: ScoutConfig) -> torch.Tensor:
+    """Rotated, then (where the model has it) normed without a weight; cast back once."""
+    rotated = rotate(x_tnd, rotations_td)
+    return (unit_rms(rotated, config.rms_norm_eps) if config.qk_norm else rotated).to(x_tnd.dtype)

@@ -1,0 +1,240 @@
+"""The keys and values of one sequence: closed windows keep their NoPE layers only, the open one keeps all layers.
+
+A local (RoPE) layer never looks across a window's edge, so when a window closes, its local keys and values are done
+with. What is left lies in segments, in memory or mapped from a file, and is read tile by tile.
+
+Legend: k key heads, s tokens of a window, d head size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+
+from longctx.scout.config import ScoutConfig
+from longctx.scout.sparse import PAGE_TOKENS, page_bounds
+
+
+class Segment(Protocol):
+    """A closed window: what the NoPE layers, by their index, keep of it."""
+
+    @property
+    def tokens(self) -> int: ...
+
+    def keys(self, layer: int) -> torch.Tensor:
+        """[k, s, d]; valid until `seen`."""
+        ...
+
+    def values(self, layer: int) -> torch.Tensor:
+        """[k, s, d]; valid until `seen`."""
+        ...
+
+    def bounds(self, layer: int) -> torch.Tensor:
+        """`sparse.page_bounds` of its keys."""
+        ...
+
+    def some(self, layer: int, pages: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of these pages, one after another: copies [k, n, d]."""
+        ...
+
+    def seen(self) -> None:
+        """A layer is done with it for now: what lies beyond the budget gives its memory back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What one NoPE layer keeps of a closed window; without sparse attention it needs no bounds."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+    bounds: torch.Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSegment:
+    """A closed window in memory, by layer."""
+
+    tokens: int
+    kept: dict[int, Kept]
+
+    def keys(self, layer: int) -> torch.Tensor:
+        return self.kept[layer].keys
+
+    def values(self, layer: int) -> torch.Tensor:
+        return self.kept[layer].values
+
+    def bounds(self, layer: int) -> torch.Tensor:
+        bounds = self.kept[layer].bounds
+        assert bounds is not None
+        return bounds
+
+    def some(self, layer: int, pages: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        return _gathered(self.keys(layer), pages), _gathered(self.values(layer), pages)
+
+    def seen(self) -> None:
+        """Nothing: this is the only copy."""
+
+    def sections(self) -> dict[str, memoryview]:
+        """Its bytes under the names that a MappedSegment reads; copied only from another device."""
+        named = {}
+        for layer, kept in self.kept.items():
+            for name, tensor in (("keys", kept.keys), ("values", kept.values), ("bounds", kept.bounds)):
+                if tensor is not None:
+                    named[f"{layer}.{name}"] = _bytes(tensor)
+        return named
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What bytes of keys and values are to be read as."""
+
+    kv_heads: int
+    head_dim: int
+    dtype: torch.dtype
+    device: torch.device
+
+
+class Source(Protocol):
+    """Where a closed window's bytes lie; both may raise, and that passes through."""
+
+    def section(self, name: str, parts: Sequence[tuple[int, int]] | None = None) -> memoryview:
+        """All bytes under a name; with `parts`, only those between these offsets may be looked at."""
+        ...
+
+    def release(self) -> None:
+        """Give their memory back."""
+        ...
+
+
+class MappedSegment:
+    """A closed window whose bytes lie elsewhere; a `resident` one keeps what it has read, on the model's device."""
+
+    def __init__(self, tokens: int, shape: Shape, source: Source, *, resident: bool) -> None:
+        self.tokens = tokens
+        self._shape = shape
+        self._source = source
+        self._resident = resident
+        self._kept: dict[str, torch.Tensor] = {}
+
+    def keys(self, layer: int) -> torch.Tensor:
+        return self._tensor(f"{layer}.keys")
+
+    def values(self, layer: int) -> torch.Tensor:
+        return self._tensor(f"{layer}.values")
+
+    def bounds(self, layer: int) -> torch.Tensor:
+        return self._shaped(self._source.section(f"{layer}.bounds"), 2 * self._shape.head_dim)
+
+    def some(self, layer: int, pages: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        keys, values = (self._some(f"{layer}.{name}", pages) for name in ("keys", "values"))
+        return keys, values
+
+    def seen(self) -> None:
+        if not self._resident:
+            self._source.release()
+
+    def _tensor(self, name: str) -> torch.Tensor:
+        if name in self._kept:
+            return self._kept[name]
+        tensor = self._shaped(self._source.section(name), self._shape.head_dim)
+        if self._resident:
+            self._kept[name] = tensor
+        return tensor
+
+    def _some(self, name: str, pages: Sequence[int]) -> torch.Tensor:
+        if name in self._kept:
+            return _gathered(self._kept[name], pages)
+        shape = self._shape
+        row = shape.head_dim * shape.dtype.itemsize
+        starts = [head * self.tokens + page * PAGE_TOKENS for head in range(shape.kv_heads) for page in pages]
+        stops = [min(start + PAGE_TOKENS, (start // self.tokens + 1) * self.tokens) for start in starts]
+        parts = [(start * row, stop * row) for start, stop in zip(starts, stops, strict=True)]
+        on_disk = torch.frombuffer(self._source.section(name, parts), dtype=shape.dtype)
+        return _gathered(on_disk.view(shape.kv_heads, self.tokens, shape.head_dim), pages).to(shape.device)
+
+    def _shaped(self, raw: memoryview, width: int) -> torch.Tensor:
+        """[k, s or p, width] on the model's device."""
+        flat = torch.frombuffer(raw, dtype=self._shape.dtype)
+        return flat.view(self._shape.kv_heads, -1, width).to(self._shape.device)
+
+
+class OpenWindow:
+    """The window that is being filled; `tokens` of its room are used, in every layer alike."""
+
+    def __init__(self, config: ScoutConfig, dtype: torch.dtype, device: torch.device) -> None:
+        shape = (config.kv_heads, config.chunk, config.head_dim)
+        self.tokens = 0
+        self._keys = [torch.empty(shape, dtype=dtype, device=device) for _ in range(config.layers)]
+        self._values = [torch.empty(shape, dtype=dtype, device=device) for _ in range(config.layers)]
+
+    def write(self, layer: int, keys_ktd: torch.Tensor, values_ktd: torch.Tensor) -> None:
+        """Put the keys and values of the next tokens behind those there are; `tokens` moves when all layers have."""
+        stop = self.tokens + keys_ktd.shape[1]
+        self._keys[layer][:, self.tokens : stop] = keys_ktd
+        self._values[layer][:, self.tokens : stop] = values_ktd
+
+    def read(self, layer: int, start: int = 0, stop: int | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of the tokens from `start` to `stop`, those that are used by default: views [k, s, d]."""
+        stop = self.tokens if stop is None else stop
+        return self._keys[layer][:, start:stop], self._values[layer][:, start:stop]
+
+
+@dataclass(slots=True)
+class Context:
+    """A sequence so far. Positions follow from it: windows are whole multiples of the chunk, even when short.
+
+    With `sparse_pages` NoPE layers read only so many pages of the closed windows; `skipped` is then the most of a
+    query's attention that was left out so far.
+    """
+
+    window: OpenWindow
+    segments: list[Segment] = field(default_factory=list)
+    sparse_pages: int | None = None
+    skipped: float = 0.0
+    _bounds: dict[int, tuple[int, torch.Tensor]] = field(default_factory=dict)
+
+    @property
+    def sizes(self) -> list[int]:
+        """The tokens of each closed window."""
+        return [segment.tokens for segment in self.segments]
+
+    def close_window(self, nope_layers: Sequence[int]) -> HeldSegment:
+        """Ends the open window: copies out what stays of it and empties it; the segment is the last from now on."""
+        held = HeldSegment(self.window.tokens, {layer: self._kept(layer) for layer in nope_layers})
+        self.window.tokens = 0
+        self.segments.append(held)
+        return held
+
+    def cut(self, windows: int) -> None:
+        """Forget the closed windows from that one on, and what the open one holds."""
+        del self.segments[windows:]
+        self._bounds.clear()
+        self.window.tokens = 0
+
+    def bounds(self, layer: int) -> torch.Tensor:
+        """The page bounds of all closed windows, [k, p, 2 * d]; kept, and added to as windows close."""
+        known = self._bounds.get(layer)
+        fresh = [segment.bounds(layer) for segment in self.segments[known[0] if known else 0 :]]
+        if fresh:
+            joined = torch.cat([*([known[1]] if known else []), *fresh], 1)
+            self._bounds[layer] = known = (len(self.segments), joined)
+        assert known
+        return known[1]
+
+    def _kept(self, layer: int) -> Kept:
+        keys, values = (x.clone(memory_format=torch.contiguous_format) for x in self.window.read(layer))
+        return Kept(keys, values, page_bounds(keys) if self.sparse_pages else None)
+
+
+def _gathered(x_ksd: torch.Tensor, pages: Sequence[int]) -> torch.Tensor:
+    """The tokens of these pages, [k, n, d]."""
+    ends = (min((page + 1) * PAGE_TOKENS, x_ksd.shape[1]) for page in pages)
+    rows = [row for page, end in zip(pages, ends, strict=True) for row in range(page * PAGE_TOKENS, end)]
+    return x_ksd.index_select(1, torch.tensor(rows, device=x_ksd.device))
+
+
+def _bytes(tensor: torch.Tensor) -> memoryview:
+    array = tensor.cpu().view(torch.uint8).numpy()
+    return memoryview(array.data).cast("B")

@@ -1,0 +1,38 @@
+"""How much memory a device still has, asked of the driver and of the kernel; measures nothing and reserves nothing.
+
+In a container the limit of its control group counts as well as what the machine has.
+"""
+
+from pathlib import Path
+
+import torch
+
+MEMINFO = Path("/proc/meminfo")
+CONTROL_GROUP = Path("/sys/fs/cgroup")
+
+
+def free_bytes(device: torch.device) -> int:
+    """What can still be allocated on `device` without swapping or failing; what files only keep warm counts as free."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return min(_machine_free(), _group_free(CONTROL_GROUP))
+
+
+def _machine_free() -> int:
+    return _numbers(MEMINFO.read_text("ascii"))["MemAvailable:"] * 1024
+
+
+def _group_free(group: Path) -> int:
+    """Without a limit, or without control groups of the second version, whatever the machine has."""
+    try:
+        limit = int((group / "memory.max").read_text("ascii"))
+        used = int((group / "memory.current").read_text("ascii"))
+        reclaimable = _numbers((group / "memory.stat").read_text("ascii")).get("inactive_file", 0)
+    except (OSError, ValueError):
+        return 1 << 62
+    return max(limit - used + reclaimable, 0)
+
+
+def _numbers(text: str) -> dict[str, int]:
+    """The first two words of each line: a name and its number."""
+    return {words[0]: int(words[1]) for words in map(str.split, text.splitlines()) if len(words) > 1}

@@ -1,0 +1,14 @@
+"""Root-mean-square norms: computed in float32, cast back, and only then weighted."""
+
+import torch
+
+
+def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+    """`x` [..., hidden] normed over its last axis, times `weight` [hidden]; in `x`'s type."""
+    return unit_rms(x, eps).to(x.dtype) * weight
+
+
+def unit_rms(x: torch.Tensor, eps: float) -> torch.Tensor:
+    """`x` scaled to a root mean square of one over its last axis; float32, or float64 if that came in."""
+    wide = x if x.dtype == torch.float64 else x.float()
+    return wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)

@@ -1,0 +1,254 @@
+"""What is read is what was written, or it is not read at all."""
+
+import mmap
+import os
+import random
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from cache import files
+from cache.block import POPULATE_READ
+from cache.errors import BlockDamaged
+from cache.files import Fault
+from cache.format import PIECE_BYTES, PREAMBLE
+from cache.keys import BlockKey, Fingerprint, child_key
+from cache.store import BlockStore, Chain, DiskStore
+from cache.verification import Verdict
+
+Windows = Callable[..., "list[array[int]]"]
+Payload = Callable[[BlockKey], Mapping[str, bytes]]
+Fill = Callable[[BlockStore, "Sequence[array[int]]"], Chain]
+
+
+def can_populate() -> bool:
+    try:
+        mmap.mmap(-1, mmap.PAGESIZE).madvise(POPULATE_READ)
+    except OSError:
+        return False
+    return True
+
+
+def only_file(folder: Path) -> Path:
+    (path,) = folder.glob("blocks/*/*.kv")
+    return path
+
+
+def damage(path: Path, at: int, bit: int = 0) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        (byte,) = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ 1 << bit]))
+
+
+def padding_of(path: Path) -> set[int]:
+    """The bytes between header and sections: zeros that are never given out, so that what is in them harms nobody."""
+    found = files.look(path).header
+    length = PREAMBLE.unpack(path.read_bytes()[: PREAMBLE.size])[2]
+    used = set(range(PREAMBLE.size + length))
+    for section in found.sections:
+        used |= set(range(section.offset, section.offset + section.size))
+    return set(range(found.file_bytes)) - used
+
+
+def test_a_thousand_flipped_bits(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, payload: Payload, fill: Fill
+) -> None:
+    asked = windows(1)
+    draw = random.Random(5)
+    with DiskStore.open(folder) as store:
+        fill(store, asked).close()
+        path = only_file(folder)
+        good, padding = path.read_bytes(), padding_of(path)
+        useful = [at for at in range(len(good)) if at not in padding]
+        places = draw.sample(useful, 900) + draw.sample(sorted(padding), 100)
+        caught = 0
+        for at in places:
+            flipped = bytearray(good)
+            flipped[at] ^= 1 << draw.randrange(8)
+            path.write_bytes(flipped)
+            with store.chain(fingerprint, asked) as chain:
+                was_caught = not chain.blocks
+                for block in chain.blocks:
+                    for name, expected in payload(block.key).items():
+                        try:
+                            assert block.section(name) == expected, f"a wrong byte of {name} at {at} was given out"
+                        except BlockDamaged:
+                            was_caught = True
+            assert was_caught == (at not in padding), at
+            assert path.exists() == (at in padding)
+            caught += was_caught
+    assert caught == 900
+
+
+def test_a_damaged_block_goes_into_quarantine_and_is_stored_anew(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, payload: Payload, fill: Fill
+) -> None:
+    asked = windows(3)
+    with DiskStore.open(folder) as store:
+        with fill(store, asked) as chain:
+            key = chain.blocks[1].key
+        damage(files.block_path(folder, key), 4096 + 100)
+        with store.chain(fingerprint, asked) as chain:
+            held = chain.blocks[1].section("3.values")
+            with pytest.raises(BlockDamaged, match=r"damaged in 3\.keys") as caught:
+                chain.blocks[1].section("3.keys")
+            assert (caught.value.key, caught.value.depth) == (key, 1)
+            (aside,) = (folder / "quarantine").iterdir()
+            assert "-payload-" in aside.name
+            assert held == payload(key)["3.values"]
+            chain.cut(1)
+            chain.append(asked[1], payload(key))
+            assert chain.blocks[1].section("3.keys") == payload(key)["3.keys"]
+        with fill(store, asked) as chain:
+            assert len(chain.blocks) == 3
+        assert {each.verdict for each in store.verify()} == {Verdict.OK}
+
+
+def test_a_block_that_was_stored_anew_is_not_put_aside(
+    folder: Path, windows: Windows, payload: Payload, fill: Fill
+) -> None:
+    with DiskStore.open(folder) as store, fill(store, windows(1)) as chain:
+        store._place.condemn(chain.blocks[0].key, None, Fault.HEADER)
+        store._place.condemn(chain.blocks[0].key, 1, Fault.PAYLOAD)
+        assert only_file(folder).exists()
+
+
+def test_quarantine_does_not_grow_for_ever(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, fill: Fill
+) -> None:
+    with DiskStore.open(folder) as store:
+        for _ in range(8):
+            fill(store, windows(1)).close()
+            damage(only_file(folder), 40)
+            store.chain(fingerprint, windows(1)).close()
+    assert len(list((folder / "quarantine").iterdir())) == files.KEPT_IN_QUARANTINE
+
+
+def long_block(store: DiskStore, fingerprint: Fingerprint, ids: "array[int]") -> bytes:
+    content = os.urandom(3 * PIECE_BYTES + 77)
+    with store.chain(fingerprint, []) as chain:
+        chain.append(ids, {"first": b"x" * 10, "long": content})
+    return content
+
+
+def test_a_part_is_checked_alone(folder: Path, fingerprint: Fingerprint, windows: Windows) -> None:
+    asked = windows(1)
+    with DiskStore.open(folder) as store:
+        content = long_block(store, fingerprint, asked[0])
+        section = files.look(only_file(folder)).header.sections[1]
+        damage(only_file(folder), section.offset + 2 * PIECE_BYTES + 5)
+        with store.chain(fingerprint, asked) as chain:
+            (block,) = chain.blocks
+            for start, stop in [(0, 10), (PIECE_BYTES - 3, PIECE_BYTES + 3), (3 * PIECE_BYTES, 3 * PIECE_BYTES + 77)]:
+                assert block.section("long", [(start, stop)])[start:stop] == content[start:stop]
+            with pytest.raises(BlockDamaged):
+                block.section("long", [(0, 10), (2 * PIECE_BYTES - 1, 2 * PIECE_BYTES + 1)])
+            with pytest.raises(BlockDamaged):
+                block.section("long")
+
+
+def test_parts_have_bounds_and_names(folder: Path, fingerprint: Fingerprint, windows: Windows) -> None:
+    with DiskStore.open(folder) as store:
+        content = long_block(store, fingerprint, windows(1)[0])
+        with store.chain(fingerprint, windows(1)) as chain:
+            for start, stop in [(-1, 3), (5, 4), (0, len(content) + 1)]:
+                with pytest.raises(ValueError, match="not within"):
+                    chain.blocks[0].section("long", [(start, stop)])
+            with pytest.raises(KeyError):
+                chain.blocks[0].section("short")
+            assert bytes(chain.blocks[0].section("long", [(7, 7)])[7:7]) == b""
+
+
+def test_views_are_private_writable_and_outlive_the_chain(
+    folder: Path, fingerprint: Fingerprint, windows: Windows
+) -> None:
+    asked = windows(1)
+    with DiskStore.open(folder) as store:
+        content = long_block(store, fingerprint, asked[0])
+        before = only_file(folder).read_bytes()
+        with store.chain(fingerprint, asked) as chain, store.chain(fingerprint, asked) as other:
+            view = chain.blocks[0].section("long")
+            assert not view.readonly
+            view[:4] = b"mine"
+            assert other.blocks[0].section("long") == content
+            chain.blocks[0].release()
+            assert view == content
+        assert view == content
+        assert only_file(folder).read_bytes() == before
+
+
+def test_a_block_that_is_gone_or_another_one_is_damaged(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, fill: Fill
+) -> None:
+    asked = windows(2)
+    with DiskStore.open(folder) as store:
+        fill(store, asked).close()
+        with store.chain(fingerprint, asked) as chain:
+            first, second = (files.block_path(folder, block.key) for block in chain.blocks)
+            second.write_bytes(first.read_bytes())
+            first.unlink()
+            with pytest.raises(BlockDamaged, match="is gone"):
+                chain.blocks[0].section("3.keys")
+            with pytest.raises(BlockDamaged, match="not the block it was"):
+                chain.blocks[1].section("3.keys")
+            assert not second.exists()
+
+
+@pytest.mark.parametrize("size", [0, 10, 32, 200, 4096, 5000, 9000])
+def test_a_block_cut_short_is_a_miss(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, fill: Fill, size: int
+) -> None:
+    with DiskStore.open(folder) as store:
+        fill(store, windows(1)).close()
+        os.truncate(only_file(folder), size)
+        with store.chain(fingerprint, windows(1)) as chain:
+            assert not chain.blocks
+        with fill(store, windows(1)) as chain:
+            assert len(chain.blocks) == 1
+
+
+@pytest.mark.skipif(not can_populate(), reason="MADV_POPULATE_READ came with Linux 5.14")
+def test_a_file_that_shrinks_under_its_map_does_not_end_the_process(
+    folder: Path, fingerprint: Fingerprint, windows: Windows
+) -> None:
+    with DiskStore.open(folder) as store:
+        long_block(store, fingerprint, windows(1)[0])
+        with store.chain(fingerprint, windows(1)) as chain:
+            chain.blocks[0].section("first")
+            os.truncate(only_file(folder), 3 * 4096)
+            with pytest.raises(BlockDamaged):
+                chain.blocks[0].section("long")
+
+
+def test_a_link_is_not_followed(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, payload: Payload, fill: Fill, tmp_path: Path
+) -> None:
+    asked = windows(1)
+    with DiskStore.open(folder) as store:
+        fill(store, asked).close()
+        path, outside = only_file(folder), tmp_path / "outside"
+        path.rename(outside)
+        path.symlink_to(outside)
+        with store.chain(fingerprint, asked) as chain:
+            assert not chain.blocks
+            key = child_key(fingerprint.root(), asked[0])
+            assert chain.append(asked[0], payload(key)).section("3.keys") == payload(key)["3.keys"]
+        assert not path.is_symlink()
+        assert outside.exists()
+
+
+def test_what_was_released_is_checked_again(folder: Path, fingerprint: Fingerprint, windows: Windows) -> None:
+    with DiskStore.open(folder) as store:
+        content = long_block(store, fingerprint, windows(1)[0])
+        with store.chain(fingerprint, windows(1)) as chain:
+            (block,) = chain.blocks
+            assert block.section("long") == content
+            section = files.look(only_file(folder)).header.sections[1]
+            damage(only_file(folder), section.offset + 5)
+            block.release()
+            with pytest.raises(BlockDamaged):
+                block.section("long")

@@ -1,0 +1,172 @@
+"""`longctx engine describe`: the sums behind it, and the folders it must not stumble over."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from longctx.capacity import Capacity, Room, room, weight_files
+from longctx.commands.engine import checkpoint
+from longctx.errors import EngineError, ExitCode
+
+SCOUT = {
+    "model_type": "llama4_text",
+    "num_hidden_layers": 48,
+    "hidden_size": 5120,
+    "num_attention_heads": 40,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "num_local_experts": 16,
+    "num_experts_per_tok": 1,
+    "intermediate_size": 8192,
+    "intermediate_size_mlp": 16384,
+    "interleave_moe_layer_step": 1,
+    "vocab_size": 202_048,
+    "max_position_embeddings": 10_485_760,
+    "attention_chunk_size": 8192,
+    "eos_token_id": [200_001, 200_007, 200_008],
+    "dtype": "bfloat16",
+}
+
+
+def model_folder(root: Path, **changed: object) -> Path:
+    (root / "config.json").write_text(json.dumps({**SCOUT, **changed}))
+    return root
+
+
+def capacity(folder: Path, *, ram: int = 0, disk: int = 0) -> Capacity:
+    return Capacity(config=checkpoint(folder), room=Room(ram_bytes=ram, disk_bytes=disk, store=folder))
+
+
+def describe(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "longctx", "engine", "describe", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
+
+
+def test_scouts_figures_are_the_published_ones(tmp_path: Path) -> None:
+    scout = capacity(model_folder(tmp_path))
+    assert (scout.kv_bytes_per_token, scout.all_kv_bytes_per_token) == (49_152, 196_608)
+    assert scout.open_window_bytes == 36 * 4096 * 8192
+    assert scout.kv_bytes(10_485_760) == 49_152 * 10_485_760 + scout.open_window_bytes
+    assert scout.weight_bytes == pytest.approx(215.54e9, rel=1e-4)
+
+
+def test_the_longest_context_is_what_is_left_beside_the_weights(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path)
+    base = capacity(folder).base_bytes
+    assert capacity(folder, ram=base + 49_152 * 1000).longest_in_ram == 1000
+    assert capacity(folder, ram=base + 49_152 * 1000 - 1).longest_in_ram == 999
+    assert capacity(folder, ram=base - 1).longest_in_ram == 0
+    assert capacity(folder, disk=49_152 * 77 + 5).longest_on_disk == 77
+    assert capacity(folder, disk=10**15).longest_on_disk == 10_485_760
+
+
+def test_a_model_without_nope_layers_keeps_nothing(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path, no_rope_layers=[1] * 48)
+    assert capacity(folder).kv_bytes_per_token == 0
+    assert capacity(folder, ram=0).longest_in_ram == 0
+    assert capacity(folder, ram=10**12).longest_in_ram == 10_485_760
+
+
+def test_float32_takes_twice_as_much(tmp_path: Path) -> None:
+    half = capacity(model_folder(tmp_path))
+    half_figures = (half.weight_bytes, half.kv_bytes_per_token, half.open_window_bytes)
+    whole = capacity(model_folder(tmp_path, dtype="float32"))
+    assert (whole.weight_bytes, whole.kv_bytes_per_token, whole.open_window_bytes) == tuple(
+        2 * each for each in half_figures
+    )
+
+
+def test_weights_are_counted_by_the_index(tmp_path: Path) -> None:
+    assert not weight_files(tmp_path).whole
+    (tmp_path / "model-1.safetensors").write_bytes(bytes(100))
+    (tmp_path / "consolidated.safetensors").write_bytes(bytes(7))
+    assert weight_files(tmp_path).bytes == 107
+    named = {"a": "model-1.safetensors", "b": "model-2.safetensors", "c": "model-1.safetensors"}
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": named}))
+    held = weight_files(tmp_path)
+    assert (held.bytes, held.files, held.missing, held.whole) == (100, 1, ("model-2.safetensors",), False)
+    (tmp_path / "model-2.safetensors").write_bytes(bytes(20))
+    assert weight_files(tmp_path).whole and weight_files(tmp_path).bytes == 120
+
+
+@pytest.mark.parametrize("index", [b"{", b"[]", b'{"weight_map": 3}', b'{"weight_map": {"a": 3}}', b"[" * 100_000])
+def test_a_broken_index_counts_as_none(tmp_path: Path, index: bytes) -> None:
+    (tmp_path / "model.safetensors.index.json").write_bytes(index)
+    (tmp_path / "model-1.safetensors").write_bytes(bytes(3))
+    assert weight_files(tmp_path).bytes == 3
+
+
+def test_room_is_that_of_a_store_which_need_not_be_there(tmp_path: Path) -> None:
+    store = tmp_path / "none" / "prefix"
+    assert room(store, limit_bytes=1000).disk_bytes == 1000
+    assert 0 < room(store).disk_bytes < room(store, limit_bytes=1 << 60).disk_bytes
+    assert room(store).ram_bytes > 1 << 20
+    assert not store.exists()
+
+
+def test_what_is_stored_counts_as_free(tmp_path: Path) -> None:
+    (tmp_path / "blocks" / "ab").mkdir(parents=True)
+    before = room(tmp_path, limit_bytes=1 << 60).disk_bytes
+    with (tmp_path / "blocks" / "ab" / "x.kv").open("wb") as stream:
+        stream.truncate(1 << 42)  # sparse: it takes no room
+    assert room(tmp_path, limit_bytes=1 << 60).disk_bytes > before + (1 << 41)
+
+
+def test_a_folder_with_only_a_config_is_described(tmp_path: Path) -> None:
+    done = describe(model_folder(tmp_path), "--context", "1M")
+    assert done.returncode == 0, done.stderr
+    for line in (
+        "layers      48: 12 NoPE see everything, 36 RoPE see their chunk of 8,192",
+        "attention   40 heads of 128, 8 KV heads, qk-norm, temperature tuning",
+        "parameters  107.8 B, 17.17 B active in a token",
+        "on disk     no weights: no *.safetensors in this folder",
+        "KV          49.2 kB a token in the NoPE layers; in all layers it would be 197 kB",
+    ):
+        assert line in done.stdout.splitlines()
+    assert "context     1,000,000 tokens take 50.4 GB of KV: " in done.stdout
+
+
+def test_json_has_the_same_figures(tmp_path: Path) -> None:
+    (model_folder(tmp_path) / "model.safetensors").write_bytes(bytes(64))
+    done = describe(tmp_path, "--json", "--context", "20M")
+    shown = json.loads(done.stdout)
+    assert shown["schema"] == "longctx.model/1"
+    assert (shown["nope_layers"], shown["local_layers"], shown["kv_bytes_per_token"]) == (12, 36, 49_152)
+    assert shown["config"]["rope_layers"][:4] == [True, True, True, False]
+    assert shown["weights"] == {"bytes": 64, "files": 1, "missing": [], "whole": True}
+    assert shown["context"]["verdict"] == "more than the model's window"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ([], ExitCode.ENGINE, "config.json: not found"),
+        (["--context", "lots"], ExitCode.USAGE, "--context 'lots' must be a whole number"),
+        (["--context", ""], ExitCode.USAGE, "--context '' must be a whole number"),
+    ],
+)
+def test_a_mistake_is_one_line(tmp_path: Path, words: list[str], code: ExitCode, message: str) -> None:
+    done = describe(tmp_path, *words)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr.splitlines()[0] and "Traceback" not in done.stderr
+
+
+def test_a_config_that_contradicts_itself_is_an_engine_error(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="num_key_value_heads") as caught:
+        checkpoint(model_folder(tmp_path, num_key_value_heads=7))
+    assert caught.value.hint
+
+
+def test_describing_loads_no_torch(tmp_path: Path) -> None:
+    program = (
+        "import sys; from longctx.cli import main\n"
+        f"sys.argv = ['longctx', 'engine', 'describe', {str(model_folder(tmp_path))!r}]\n"
+        "try: main()\n"
+        "finally: print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False", done.stderr

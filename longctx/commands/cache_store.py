@@ -2,13 +2,34 @@
 
 import json
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from longctx.byte_count import parse_bytes
+from longctx.commands.prefixes import (
+    HEADING,
+    WINDOW_HEADING,
+    chain_json,
+    chain_line,
+    counted,
+    found_json,
+    going,
+    is_bad,
+    line_json,
+    pruned,
+    pruned_json,
+    readable,
+    remedy,
+    room_text,
+    short,
+    staying,
+    total_bytes,
+    verdict_line,
+    what,
+    window_line,
+)
 from longctx.commands.warm import warm
 from longctx.errors import ExitCode, UsageError
 
@@ -16,11 +37,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from cache.store import DiskStore
-    from cache.stored import StoredBlock, StoredChain
+    from cache.stored import StoredBlock
     from cache.verification import Checked
 
-KEY_SHOWN = 12
-CHAINS_SHOWN = 20
 SECONDS_A_DAY = 86_400
 
 app = typer.Typer(no_args_is_help=True, help="Prefixes that a model has read before, stored by window.")
@@ -42,16 +61,16 @@ def ls(as_json: Json = False) -> None:
     with _store() as store:
         chains, room = store.chains(), _room(store)
     if as_json:
-        rows = [_chain_json(chain) for chain in chains]
+        rows = [chain_json(chain) for chain in chains]
         typer.echo(json.dumps({"schema": "longctx.prefixes/1", **room, "prefixes": rows}, indent=2))
         return
     if chains:
-        typer.echo(f"{'key':<12}  {'last used':<16}  {'windows':>7}  {'tokens':>11}  {'size':>8}  model")
+        typer.echo(HEADING)
     else:
         typer.echo("no prefixes yet: longctx cache warm PATH... --model DIR stores one")
     for chain in chains:
-        typer.echo(f"{_short(chain.tip)}  {_sized(chain)}  {_what(chain)}")
-    typer.echo(_room_text(room))
+        typer.echo(chain_line(chain))
+    typer.echo(room_text(room))
 
 
 @app.command()
@@ -68,14 +87,12 @@ def show(key: Key, as_json: Json = False) -> None:
         line = list(ancestry(_found(key, rows).key, {row.key: row for row in rows}))[::-1]
     chain = next((chain for chain in chains if chain.tip == line[-1].key), None)
     if as_json:
-        typer.echo(json.dumps(_line_json(line, chain, free), indent=2))
+        typer.echo(json.dumps(line_json(line, chain, free), indent=2))
         return
-    typer.echo(_what(chain or line[-1]))
-    typer.echo(f"{'window':>6}  {'tokens':>6}  {'size':>8}  {'last used':<16}  key")
+    typer.echo(what(chain or line[-1]))
+    typer.echo(WINDOW_HEADING)
     for row in line:
-        kept = "" if row.key in free else "  kept"
-        sized = f"{row.depth + 1:>6,}  {row.tokens:>6,}  {_bytes(row.nbytes):>8}  {_when(row.last_used)}"
-        typer.echo(f"{sized}  {_short(row.key)}{kept}")
+        typer.echo(window_line(row, kept=row.key not in free))
     if line[0].depth:
         typer.echo(f"windows 1 to {line[0].depth:,} are missing: the rest is of no use until they are stored again")
 
@@ -93,16 +110,16 @@ def verify(
     """
     with _store() as store:
         checked = list(_checked(store, repair=repair, as_json=as_json))
-    bad = [each for each in checked if _is_bad(each)]
+    bad = [each for each in checked if is_bad(each)]
     if as_json:
-        found = [_found_json(each, repair) for each in checked if each.verdict != "ok"]
+        found = [found_json(each, repair) for each in checked if each.verdict != "ok"]
         counts = {"windows": len(checked), "bytes": sum(each.nbytes for each in checked), "bad": len(bad)}
         typer.echo(json.dumps({"schema": "longctx.verified/1", **counts, "found": found}, indent=2))
     else:
-        size = _bytes(sum(each.nbytes for each in checked))
+        size = readable(sum(each.nbytes for each in checked))
         verdict = f"{len(bad):,} bad" if bad else "none bad"
-        typer.echo(f"{_count(len(checked), 'window')}, {size}, {verdict}")
-        if not repair and any(_remedy(each) for each in checked):
+        typer.echo(f"{counted(len(checked), 'window')}, {size}, {verdict}")
+        if not repair and any(remedy(each) for each in checked):
             typer.echo("longctx cache verify --repair puts that right", err=True)
     if bad:
         raise typer.Exit(ExitCode.FAILED)
@@ -136,9 +153,9 @@ def prune(
         drops = store.prune(target_bytes=target, older_than=moment, everything=everything, dry_run=dry_run)
     stays = [row for row in rows if row.key not in free]
     if as_json:
-        typer.echo(json.dumps(_pruned_json(rows, drops, stays, dry_run), indent=2))
+        typer.echo(json.dumps(pruned_json(rows, drops, stays, dry_run), indent=2))
         return
-    for line in (*_going(chains, rows, drops), _pruned(rows, drops, dry_run), *_staying(chains, rows, stays)):
+    for line in (*going(chains, rows, drops), pruned(rows, drops, dry_run), *staying(chains, rows, stays)):
         typer.echo(line)
 
 
@@ -153,7 +170,7 @@ def pin(
     with _store() as store:
         pinned = store.pin(key, label)
         depth = next((row.depth for row in store.rows() if row.key == pinned), 0)
-    typer.echo(f"pinned {_short(pinned)}: {_count(depth + 1, 'window')}")
+    typer.echo(f"pinned {short(pinned)}: {counted(depth + 1, 'window')}")
 
 
 @app.command()
@@ -164,7 +181,7 @@ def unpin(key: Key) -> None:
     """
     with _store() as store:
         for unpinned in _unpinned(store, key):
-            typer.echo(f"unpinned {_short(unpinned)}")
+            typer.echo(f"unpinned {short(unpinned)}")
 
 
 app.command()(warm)
@@ -220,94 +237,11 @@ def _checked(store: "DiskStore", *, repair: bool, as_json: bool) -> "Iterator[Ch
     with ProgressLine(total) as progress:
         for number, each in enumerate(store.verify(repair=repair), start=1):
             done += each.nbytes
-            progress.tell(done, f"checking: window {number:,} of {len(rows):,}, {_bytes(done)} of {_bytes(total)}")
+            progress.tell(done, f"checking: window {number:,} of {len(rows):,}, {readable(done)} of {readable(total)}")
             if each.verdict != "ok" and not as_json:
                 progress.stop()
-                typer.echo(_verdict(each, repair))
+                typer.echo(verdict_line(each, repair))
             yield each
-
-
-def _verdict(checked: "Checked", repair: bool) -> str:
-    from ingest.naming import show as shown
-
-    done = f"; {_remedy(checked)}" if repair and _remedy(checked) else ""
-    return f"{_short(checked.key)}  {checked.verdict}: {shown(checked.reason)}{done}"
-
-
-def _is_bad(checked: "Checked") -> bool:
-    """Whether stored bytes were lost or can't be had; an index that lags behind the files is no loss."""
-    return checked.verdict in ("damaged", "unreadable")
-
-
-def _remedy(checked: "Checked") -> str:
-    """What repairing does about it."""
-    if checked.fault is not None:
-        return "put into quarantine"
-    return "index brought up to date" if checked.verdict in ("gone", "unindexed") else ""
-
-
-def _going(chains: "Sequence[StoredChain]", rows: "Sequence[StoredBlock]", drops: "Sequence[StoredBlock]") -> list[str]:
-    """A line for each prefix that loses windows, the oldest first."""
-    lines = []
-    for chain, part in _by_chain(chains, rows, drops):
-        of = f"{len(part):,} of {_count(chain.blocks, 'window')}"
-        lines.append(f"{_short(chain.tip)}  {_when(chain.last_used)}  {of}, {_bytes(_total(part))}")
-    more = len(lines) - CHAINS_SHOWN
-    return lines if more <= 0 else [*lines[:CHAINS_SHOWN], f"and {more:,} more, see --json"]
-
-
-def _by_chain(
-    chains: "Sequence[StoredChain]", rows: "Sequence[StoredBlock]", some: "Sequence[StoredBlock]"
-) -> "Iterator[tuple[StoredChain, list[StoredBlock]]]":
-    """Some windows by the chain they belong to, each once, the chain used longest ago first."""
-    from cache.stored import ancestry
-
-    by_key = {row.key: row for row in rows}
-    left = {row.key for row in some}
-    for chain in reversed(chains):
-        part = [row for row in ancestry(chain.tip, by_key) if row.key in left]
-        left.difference_update(row.key for row in part)
-        if part:
-            yield chain, part
-
-
-def _pruned(rows: "Sequence[StoredBlock]", drops: "Sequence[StoredBlock]", dry_run: bool) -> str:
-    verb = "would drop" if dry_run else "dropped"
-    left = _bytes(_total(rows) - _total(drops))
-    if not drops:
-        return f"nothing to drop, {left} stored"
-    return f"{verb} {_count(len(drops), 'window')}, {_bytes(_total(drops))}; {left} left"
-
-
-def _staying(
-    chains: "Sequence[StoredChain]", rows: "Sequence[StoredBlock]", stays: "Sequence[StoredBlock]"
-) -> Iterator[str]:
-    """A line for each prefix that no pruning takes, and why."""
-    ordered = sorted(chains, key=lambda chain: chain.pinned)  # reversed below: a shared window is its pinned chain's
-    for chain, part in _by_chain(ordered, rows, stays):
-        why = _pinned(chain) if chain.pinned else "in use"
-        yield f"stays: {_short(chain.tip)}  {_count(len(part), 'window')}, {_bytes(_total(part))}, {why}"
-
-
-def _what(stored: "StoredChain | StoredBlock") -> str:
-    """What is known of a prefix: its model by the beginning of its digest, for no name is stored."""
-    from cache.stored import StoredChain
-
-    line = f"{stored.model[:8]} {stored.dtype}"
-    if not isinstance(stored, StoredChain):
-        return line
-    whole = "" if stored.whole else "; not whole"
-    return f"{line}{f'; {_pinned(stored)}' if stored.pinned else ''}{whole}"
-
-
-def _pinned(chain: "StoredChain") -> str:
-    from ingest.naming import show as shown
-
-    return f"pinned: {shown(chain.label)}" if chain.label else "pinned"
-
-
-def _sized(chain: "StoredChain") -> str:
-    return f"{_when(chain.last_used)}  {chain.blocks:>7,}  {chain.tokens:>11,}  {_bytes(chain.nbytes):>8}"
 
 
 def _room(store: "DiskStore") -> dict[str, int]:
@@ -315,66 +249,7 @@ def _room(store: "DiskStore") -> dict[str, int]:
 
     rows = store.rows()
     free = shutil.disk_usage(store.folder).free
-    return {"windows": len(rows), "bytes": _total(rows), "limit_bytes": store.limit_bytes, "free_disk_bytes": free}
-
-
-def _room_text(room: Mapping[str, int]) -> str:
-    used, limit, free = (_bytes(room[name]) for name in ("bytes", "limit_bytes", "free_disk_bytes"))
-    return f"{_count(room['windows'], 'window')}, {used} of {limit}; the disk has {free} free"
-
-
-def _chain_json(chain: "StoredChain") -> dict[str, Any]:
-    from dataclasses import asdict
-
-    names = {"tip": "key", "blocks": "windows", "nbytes": "bytes"}
-    return {names.get(name, name): value for name, value in asdict(chain).items()}
-
-
-def _line_json(line: "Sequence[StoredBlock]", chain: "StoredChain | None", free: Collection[str]) -> dict[str, Any]:
-    last = line[-1]
-    windows = [{"window": row.depth + 1, **_row_json(row), "kept": row.key not in free} for row in line]
-    return {
-        "schema": "longctx.prefix/1",
-        "key": last.key,
-        "model": last.model,
-        "dtype": last.dtype,
-        "label": chain.label if chain else "",
-        "whole": not line[0].depth,
-        "windows": windows,
-    }
-
-
-def _row_json(row: "StoredBlock") -> dict[str, Any]:
-    return {
-        "key": row.key,
-        "tokens": row.tokens,
-        "bytes": row.nbytes,
-        "created": row.created,
-        "last_used": row.last_used,
-    }
-
-
-def _found_json(checked: "Checked", repair: bool) -> dict[str, Any]:
-    return {
-        "key": checked.key,
-        "verdict": str(checked.verdict),
-        "reason": checked.reason,
-        "bad": _is_bad(checked),
-        "done": _remedy(checked) if repair else "",
-    }
-
-
-def _pruned_json(
-    rows: "Sequence[StoredBlock]", drops: "Sequence[StoredBlock]", stays: "Sequence[StoredBlock]", dry_run: bool
-) -> dict[str, Any]:
-    return {
-        "schema": "longctx.pruned/1",
-        "dry_run": dry_run,
-        "dropped": [_row_json(row) for row in drops],
-        "dropped_bytes": _total(drops),
-        "left_bytes": _total(rows) - _total(drops),
-        "kept": [_row_json(row) for row in stays],
-    }
+    return {"windows": len(rows), "bytes": total_bytes(rows), "limit_bytes": store.limit_bytes, "free_disk_bytes": free}
 
 
 def _size(text: str) -> int:
@@ -382,25 +257,3 @@ def _size(text: str) -> int:
         return parse_bytes(text)
     except ValueError as error:
         raise UsageError(f"--to {text!r} {error}", "as in 20GB, 512MiB") from error
-
-
-def _total(rows: "Iterable[StoredBlock]") -> int:
-    return sum(row.nbytes for row in rows)
-
-
-def _bytes(count: int) -> str:
-    from longctx.terminal import readable_bytes
-
-    return readable_bytes(count)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def _short(key: str) -> str:
-    return key[:KEY_SHOWN]
-
-
-def _when(moment: float) -> str:
-    return datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M")

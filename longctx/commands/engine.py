@@ -1,7 +1,6 @@
 """`longctx engine`: what a model's folder holds, what it needs, and how long a context fits on this machine."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,14 +41,13 @@ def describe(
 
     longctx engine describe ~/models/Llama-4-Scout-17B-16E-Instruct --context 1M
     """
-    from longctx import paths
     from longctx.capacity import Capacity, room, weight_files
+    from longctx.commands.machine import store_place
     from longctx.commands.options import settings
 
     tokens = None if context is None else _tokens(context)
-    config, limit_gb = checkpoint(model), settings({}).cache_limit_gb
-    free = room(paths.locate(os.environ).cache / "prefix", None if limit_gb is None else limit_gb << 30)
-    capacity, weights = Capacity(config=config, room=free), weight_files(model)
+    config = checkpoint(model)
+    capacity, weights = Capacity(config=config, room=room(*store_place(settings({})))), weight_files(model)
     if as_json:
         typer.echo(json.dumps(_json(model, capacity, weights, tokens), indent=2))
         return

@@ -87,9 +87,9 @@ def kv_budget_bytes(given: str | None, configured: "Settings") -> int | None:
 @contextmanager
 def open_engine(model: Path, machine: Machine, store: "DiskStore | None") -> "Iterator[ScoutEngine]":
     """The model in a folder, open; raises EngineError."""
-    scout = _scout()
     from longctx.scout.errors import ScoutError
 
+    scout = _scout()
     try:
         opened = scout.open(
             model,
@@ -116,28 +116,31 @@ def _scout() -> "type[ScoutEngine]":
     return ScoutEngine
 
 
+def store_place(configured: "Settings") -> tuple[Path, int | None]:
+    """The folder of stored prefixes, which need not be there, and the bytes they may take where that is set."""
+    from longctx import paths
+
+    limit = configured.cache_limit_gb
+    return paths.locate(os.environ).cache / "prefix", None if limit is None else limit << 30
+
+
 @contextmanager
 def open_store(configured: "Settings", hint: str = "") -> "Iterator[DiskStore]":
     """The stored prefixes; raises StoreError for what goes wrong with them, with `hint` or a fitting one."""
     from cache.errors import CacheError
     from cache.store import DiskStore
+    from longctx import paths
 
-    limit = configured.cache_limit_gb
+    folder, limit = store_place(configured)
     try:
-        with DiskStore.open(_folder(), limit_bytes=None if limit is None else limit << 30) as store:
+        paths.ensure(folder.parent)
+    except OSError as error:
+        raise StoreError(f"{folder.parent}: {error.strerror}", "longctx paths shows where it keeps things") from error
+    try:
+        with DiskStore.open(folder, limit_bytes=limit) as store:
             yield store
     except CacheError as error:
         raise StoreError(str(error), hint or _hint(error)) from error
-
-
-def _folder() -> Path:
-    from longctx import paths
-
-    place = paths.locate(os.environ).cache
-    try:
-        return paths.ensure(place) / "prefix"
-    except OSError as error:
-        raise StoreError(f"{place}: {error.strerror}", "longctx paths shows where it keeps things") from error
 
 
 def _hint(error: "CacheError") -> str:

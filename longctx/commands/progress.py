@@ -16,12 +16,13 @@ HEARTBEAT_S = 10.0
 
 
 class ProgressLine(AbstractContextManager["ProgressLine"]):
-    """One run of `total` steps; `text` is already safe to show."""
+    """One run of `total` steps; `text` is already safe to show. A run shorter than `quiet_for_s` shows nothing."""
 
-    def __init__(self, total: int, *, quiet: bool = False) -> None:
+    def __init__(self, total: int, *, quiet: bool = False, quiet_for_s: float = QUIET_FOR_S) -> None:
         self._total = total
         self._quiet = quiet
-        self._begun = self._spoken = time.monotonic()
+        self._spoken = time.monotonic()
+        self._quiet_until = self._spoken + quiet_for_s
         self._bar: tuple[Progress, TaskID] | None = None
 
     def __exit__(
@@ -32,7 +33,7 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
     def tell(self, done: int, text: str) -> None:
         """Show that `done` steps are done."""
         now = time.monotonic()
-        if self._quiet or now - self._begun < QUIET_FOR_S:
+        if self._quiet or now < self._quiet_until:
             return
         if sys.stderr.isatty():
             self._draw(done, text)
@@ -54,16 +55,17 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
 
     def _draw(self, done: int, text: str) -> None:
         if self._bar is None:
-            self._bar = _new_bar(self._total)
+            self._bar = _new_bar(self._total, text)
         progress, task = self._bar
         progress.update(task, description=text, completed=done)
 
 
-def _new_bar(total: int) -> "tuple[Progress, TaskID]":
+def _new_bar(total: int, text: str) -> "tuple[Progress, TaskID]":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = progress.add_task(text, total=total)
     progress.start()
-    return progress, progress.add_task("", total=total)
+    return progress, task

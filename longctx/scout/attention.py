@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
 from longctx.scout.config import ScoutConfig
 from longctx.scout.kv import Context, OpenWindow, Segment
 from longctx.scout.norm import unit_rms
+from longctx.scout.product import product
 from longctx.scout.rope import rotate
 from longctx.scout.softmax import Attending, attending
 from longctx.scout.sparse import PAGE_TOKENS, TILE_ROWS, best_pages, page_sizes, score_bounds, skipped_share
@@ -43,21 +43,24 @@ def positions(config: ScoutConfig, table: torch.Tensor, context: Context, tokens
     first = len(context.segments) * config.chunk + start
     numbers = torch.arange(first + 1, first + tokens + 1, device=table.device)
     steps = torch.log1p((numbers // config.temperature_tuning.floor_scale).double())
-    return Positions(rotations, (1 + config.temperature_tuning.attn_scale * steps)[:, None, None])
+    return Positions(rotations, (1 + config.temperature_tuning.attn_scale * steps)[:, None, None].float())
 
 
 def attention(
     x_th: torch.Tensor, weights: Attention, config: ScoutConfig, layer: int, at: Positions, context: Context
 ) -> torch.Tensor:
     """Attention of the next tokens, [t, h], without the residual; their keys and values join the open window."""
-    queries, keys, values = (_heads(x_th, w, config) for w in (weights.query, weights.key, weights.value))
+    heads, kv_heads = config.heads, config.kv_heads
+    joined_tnd = product(x_th, weights.joined).view(len(x_th), -1, config.head_dim)
+    turned_tnd, values_tkd = joined_tnd[:, :-kv_heads], joined_tnd[:, -kv_heads:]
     if config.rope_layers[layer]:
-        queries, keys = (_positioned(x, at.rotations, config) for x in (queries, keys))
-    elif at.temperatures is not None:
-        queries = (queries * at.temperatures.to(torch.promote_types(queries.dtype, torch.float32))).to(queries.dtype)
-    context.window.write(layer, keys.transpose(0, 1), values.transpose(0, 1))
-    queries_tkgd = queries.view(len(x_th), config.kv_heads, -1, config.head_dim)
-    return F.linear(_attended(queries_tkgd, config, layer, context), weights.output)
+        turned_tnd = _positioned(turned_tnd, at.rotations, config)
+    queries_tnd, keys_tkd = turned_tnd[:, :heads], turned_tnd[:, heads:]
+    if at.temperatures is not None and not config.rope_layers[layer]:
+        queries_tnd = (queries_tnd * at.temperatures).to(x_th.dtype)
+    context.window.write(layer, keys_tkd.transpose(0, 1), values_tkd.transpose(0, 1))
+    queries_tkgd = queries_tnd.reshape(len(x_th), kv_heads, -1, config.head_dim)
+    return product(_attended(queries_tkgd, config, layer, context), weights.output)
 
 
 def _attended(queries_tkgd: torch.Tensor, config: ScoutConfig, layer: int, context: Context) -> torch.Tensor:
@@ -121,11 +124,6 @@ def _pages(chosen: Sequence[int], layer: int, segments: Sequence[Segment]) -> tu
             values.append(some[1])
         first += count
     return torch.cat(keys, 1), torch.cat(values, 1)
-
-
-def _heads(x_th: torch.Tensor, weight: torch.Tensor, config: ScoutConfig) -> torch.Tensor:
-    """Projected, [t, heads, d]."""
-    return F.linear(x_th, weight).view(len(x_th), -1, config.head_dim)
 
 
 def _positioned(x_tnd: torch.Tensor, rotations_td: torch.Tensor, config: ScoutConfig) -> torch.Tensor:

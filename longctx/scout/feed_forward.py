@@ -9,6 +9,7 @@ Legend: t tokens, h hidden, e experts, c experts chosen for each token.
 import torch
 import torch.nn.functional as F
 
+from longctx.scout.product import product
 from longctx.scout.weights import Mixture, Mlp
 
 
@@ -22,15 +23,15 @@ def feed_forward(x_th: torch.Tensor, weights: Mixture | Mlp, top_k: int) -> torc
 def _mlp(x_th: torch.Tensor, weights: Mlp) -> torch.Tensor:
     joined = weights.joined
     if joined is None:
-        gate, up = F.linear(x_th, weights.gate), F.linear(x_th, weights.up)
+        gate, up = product(x_th, weights.gate), product(x_th, weights.up)
     else:
-        gate, up = F.linear(x_th, joined).chunk(2, -1)
-    return F.linear(F.silu(gate).mul_(up), weights.down)
+        gate, up = product(x_th, joined).chunk(2, -1)
+    return product(F.silu(gate).mul_(up), weights.down)
 
 
 def _routed(x_th: torch.Tensor, weights: Mixture, top_k: int) -> torch.Tensor:
     """The sum of the chosen experts' outputs for each token."""
-    scores_tc, chosen_tc = F.linear(x_th, weights.router).topk(top_k, dim=-1)
+    scores_tc, chosen_tc = product(x_th, weights.router).topk(top_k, dim=-1)
     gains_tc = torch.sigmoid(scores_tc.float()).to(x_th.dtype)
     if len(x_th) == 1:
         parts = [

@@ -17,6 +17,7 @@ from longctx.scout.config import ScoutConfig
 from longctx.scout.feed_forward import feed_forward
 from longctx.scout.kv import Context, OpenWindow
 from longctx.scout.norm import rms_norm
+from longctx.scout.product import product
 from longctx.scout.rope import rotations
 from longctx.scout.weights import Layer, Weights
 
@@ -53,7 +54,7 @@ class Scout:
     def logits(self, hidden_h: torch.Tensor) -> torch.Tensor:
         """What the head says after one hidden state: [v]."""
         normed = rms_norm(hidden_h, self.weights.norm, self.config.rms_norm_eps)
-        return F.linear(normed, self.weights.head)
+        return product(normed[None], self.weights.head)[0]
 
     def _layer(self, x_th: torch.Tensor, layer: Layer, index: int, at: Positions, context: Context) -> torch.Tensor:
         normed = rms_norm(x_th, layer.attention_norm, self.config.rms_norm_eps)

@@ -1,6 +1,7 @@
 """Root-mean-square norms: computed in float32, cast back, and only then weighted."""
 
 import torch
+import torch.nn.functional as F
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
@@ -11,4 +12,4 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
 def unit_rms(x: torch.Tensor, eps: float) -> torch.Tensor:
     """`x` scaled to a root mean square of one over its last axis; float32, or float64 if that came in."""
     wide = x if x.dtype == torch.float64 else x.float()
-    return wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + eps)
+    return F.rms_norm(wide, wide.shape[-1:], eps=eps)

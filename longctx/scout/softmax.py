@@ -13,8 +13,9 @@ from typing import Protocol
 
 import torch
 
-QUERY_ROWS = 1280
+QUERY_ROWS = 2560
 KEY_COLUMNS = 512
+KEY_STEP = 64
 TILE_SCORES = QUERY_ROWS * KEY_COLUMNS
 LARGEST_WEIGHT = 20.0
 
@@ -119,9 +120,17 @@ class TiledAttending:
         return torch.cat(kgt, -1).flatten(1)
 
     def _spans(self, keys: int) -> Iterator[tuple[int, int]]:
-        """Ranges of so many keys that a tile has some TILE_SCORES scores for each key head."""
-        width = max(KEY_COLUMNS, TILE_SCORES // self._tiles[0].rows)
-        return ((start, min(start + width, keys)) for start in range(0, keys, width))
+        """Ranges of keys; the very first is short, as it is multiplied twice, the others give TILE_SCORES a tile.
+
+        What is left of KEY_STEP comes last and alone: a growing context would otherwise bring a new shape with each
+        token, and a product of a shape not seen before costs 0.7 ms.
+        """
+        start, width = 0, max(KEY_COLUMNS, TILE_SCORES // self._tiles[0].rows)
+        while start < keys:
+            size = min(KEY_COLUMNS if self._tiles[0].is_new else width, keys - start)
+            size -= size % KEY_STEP if size > KEY_STEP else 0
+            yield start, start + size
+            start += size
 
 
 class _Rows:
@@ -138,6 +147,11 @@ class _Rows:
     @property
     def rows(self) -> int:
         return self._group * self.tokens
+
+    @property
+    def is_new(self) -> bool:
+        """Nothing was seen yet."""
+        return self._peak_kr1 is None
 
     def see(self, keys_ksd: torch.Tensor, values_ksd: torch.Tensor, mask_rs: torch.Tensor | None = None) -> None:
         """Attend to a tile; what `mask_rs` says (0 or -inf) is added to the scores."""

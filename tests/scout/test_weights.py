@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from longctx.scout.config import ScoutConfig, read_config
 from longctx.scout.errors import CheckpointError
+from longctx.scout.product import product
 from longctx.scout.weights import Mixture, Mlp, Weights, fingerprint, load_weights
 
 CPU = torch.device("cpu")
@@ -25,7 +26,7 @@ def load(folder: Path, dtype: torch.dtype = torch.float32, repack: bool | None =
 def named(weights: Weights) -> dict[str, torch.Tensor]:
     """Every tensor under the name that transformers gives it, experts fused as there."""
     tensors = {
-        "lm_head.weight": weights.head,
+        "lm_head.weight": rows(weights.head),
         "model.embed_tokens.weight": weights.embedding,
         "model.norm.weight": weights.norm,
     }
@@ -33,7 +34,8 @@ def named(weights: Weights) -> dict[str, torch.Tensor]:
         prefix = f"model.layers.{index}."
         tensors[f"{prefix}input_layernorm.weight"] = layer.attention_norm
         tensors[f"{prefix}post_attention_layernorm.weight"] = layer.feed_forward_norm
-        for short, tensor in zip("qkvo", vars_of(layer.attention), strict=True):
+        parts = [*rows(layer.attention.joined).split([64, 32, 32]), rows(layer.attention.output)]
+        for short, tensor in zip("qkvo", parts, strict=True):
             tensors[f"{prefix}self_attn.{short}_proj.weight"] = tensor
         tensors.update(named_feed_forward(f"{prefix}feed_forward", layer.feed_forward))
     return tensors
@@ -42,14 +44,21 @@ def named(weights: Weights) -> dict[str, torch.Tensor]:
 def named_feed_forward(prefix: str, feed_forward: Mixture | Mlp) -> dict[str, torch.Tensor]:
     if isinstance(feed_forward, Mlp):
         parts = zip(("gate", "up", "down"), vars_of(feed_forward), strict=True)
-        return {f"{prefix}.{name}_proj.weight": tensor for name, tensor in parts}
+        return {f"{prefix}.{name}_proj.weight": rows(tensor) for name, tensor in parts}
     experts = feed_forward.experts
     return {
-        f"{prefix}.router.weight": feed_forward.router,
-        f"{prefix}.experts.gate_up_proj": torch.stack([torch.cat((e.gate, e.up)).T for e in experts]),
-        f"{prefix}.experts.down_proj": torch.stack([e.down.T for e in experts]),
+        f"{prefix}.router.weight": rows(feed_forward.router),
+        f"{prefix}.experts.gate_up_proj": torch.stack([torch.cat((rows(e.gate), rows(e.up))).T for e in experts]),
+        f"{prefix}.experts.down_proj": torch.stack([rows(e.down).T for e in experts]),
         **named_feed_forward(f"{prefix}.shared_expert", feed_forward.shared),
     }
+
+
+def rows(weight: torch.Tensor) -> torch.Tensor:
+    """The numbers of a weight [out, in], packed or not: what the rows of the identity become."""
+    if not weight.is_mkldnn:
+        return weight
+    return product(torch.eye(weight.shape[1], dtype=torch.bfloat16), weight).T
 
 
 def vars_of(value: Any) -> list[torch.Tensor]:
@@ -154,9 +163,7 @@ def test_what_is_stored_as_wanted_stays_in_the_file(scout: Path) -> None:
         : weights.embedding.untyped_storage().nbytes()
     ]
     assert len(mapped) == (scout / "model.safetensors").stat().st_size
-    views = [tensor for mlp in all_mlps(weights) for tensor in vars_of(mlp)] + list(
-        vars_of(weights.layers[3].attention)
-    )
+    views = [tensor for mlp in all_mlps(weights) for tensor in vars_of(mlp)] + [weights.layers[3].attention.output]
     assert all(tensor.data_ptr() in mapped for tensor in views)
 
 

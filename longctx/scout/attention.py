@@ -75,7 +75,8 @@ def _dense(
     queries_tkgd: torch.Tensor, config: ScoutConfig, layer: int, context: Context, segments: Sequence[Segment]
 ) -> torch.Tensor:
     """Over all of `segments` and the open window."""
-    attended = attending(queries_tkgd, config.head_dim**-0.5)
+    keys = context.window.tokens + sum(segment.tokens for segment in segments)
+    attended = attending(queries_tkgd, config.head_dim**-0.5, keys)
     for segment in segments:
         attended.see(segment.keys(layer), segment.values(layer))
         segment.seen()
@@ -90,7 +91,7 @@ def _sparse(queries_tkgd: torch.Tensor, config: ScoutConfig, layer: int, context
     sizes_p = page_sizes(context.sizes, bounds_kpe.device)
     outputs, done = [], context.window.tokens
     for tile in torch.split(queries_tkgd, max(1, TILE_ROWS // queries_tkgd.shape[2])):
-        attended = attending(tile, scale)
+        attended = attending(tile, scale, context.sparse_pages * PAGE_TOKENS + done)
         bounds_krp = score_bounds(tile, bounds_kpe, scale)
         chosen = best_pages(bounds_krp, context.sparse_pages)
         attended.see(*_pages(chosen.tolist(), layer, context.segments))

@@ -17,7 +17,9 @@ QUERY_ROWS = 2560
 KEY_COLUMNS = 512
 KEY_STEP = 64
 TILE_SCORES = QUERY_ROWS * KEY_COLUMNS
-LARGEST_WEIGHT = 20.0
+SAMPLED = 8
+LARGEST_WEIGHT = 256.0
+FEW_KEYS = 2048
 
 
 class Attending(Protocol):
@@ -40,9 +42,10 @@ class Attending(Protocol):
         ...
 
 
-def attending(queries_tkgd: torch.Tensor, scale: float) -> Attending:
-    """The way that is fastest where the queries are; `scale` multiplies the scores."""
-    if queries_tkgd.device.type == "cpu" and queries_tkgd.dtype == torch.bfloat16:
+def attending(queries_tkgd: torch.Tensor, scale: float, keys: int) -> Attending:
+    """The way that is fastest where the queries are, for about so many `keys`; `scale` multiplies the scores."""
+    in_tiles = queries_tkgd.device.type == "cpu" and queries_tkgd.dtype == torch.bfloat16
+    if in_tiles and (len(queries_tkgd) > 1 or keys > FEW_KEYS):
         return TiledAttending(queries_tkgd, scale)
     return FlashAttending(queries_tkgd, scale)
 
@@ -89,8 +92,8 @@ class TiledAttending:
     """bfloat16 on a CPU: torch's fused kernel multiplies in float32 there, and plain products are three times faster.
 
     Scores leave a product rounded to bfloat16, so they are made relative to a peak that is near each row's largest
-    (the product adds `-peak` before it rounds): what weighs most is rounded least. The peak is that of the first tile,
-    and is raised whenever a weight exceeds LARGEST_WEIGHT.
+    (the product adds `-peak` before it rounds): what weighs most is rounded least. The peak is that of a sample of the
+    first tile, and is raised whenever a weight exceeds LARGEST_WEIGHT.
     """
 
     def __init__(self, queries_tkgd: torch.Tensor, scale: float) -> None:
@@ -120,14 +123,14 @@ class TiledAttending:
         return torch.cat(kgt, -1).flatten(1)
 
     def _spans(self, keys: int) -> Iterator[tuple[int, int]]:
-        """Ranges of keys; the very first is short, as it is multiplied twice, the others give TILE_SCORES a tile.
+        """Ranges of so many keys that a tile has some TILE_SCORES scores for each key head.
 
         What is left of KEY_STEP comes last and alone: a growing context would otherwise bring a new shape with each
         token, and a product of a shape not seen before costs 0.7 ms.
         """
         start, width = 0, max(KEY_COLUMNS, TILE_SCORES // self._tiles[0].rows)
         while start < keys:
-            size = min(KEY_COLUMNS if self._tiles[0].is_new else width, keys - start)
+            size = min(width, keys - start)
             size -= size % KEY_STEP if size > KEY_STEP else 0
             yield start, start + size
             start += size
@@ -148,16 +151,12 @@ class _Rows:
     def rows(self) -> int:
         return self._group * self.tokens
 
-    @property
-    def is_new(self) -> bool:
-        """Nothing was seen yet."""
-        return self._peak_kr1 is None
-
     def see(self, keys_ksd: torch.Tensor, values_ksd: torch.Tensor, mask_rs: torch.Tensor | None = None) -> None:
         """Attend to a tile; what `mask_rs` says (0 or -inf) is added to the scores."""
         if self._peak_kr1 is None:
             self._peak_kr1 = torch.zeros_like(self._q_krd[..., :1])
-            self._peak_kr1 = self._scores(keys_ksd, mask_rs).amax(-1, keepdim=True)
+            some_rs = None if mask_rs is None else mask_rs[:, ::SAMPLED]
+            self._peak_kr1 = self._scores(keys_ksd[:, ::SAMPLED], some_rs).amax(-1, keepdim=True)
         weights_krs = self._scores(keys_ksd, mask_rs).exp2_()
         if _largest(weights_krs) > LARGEST_WEIGHT:
             self._raise(self._scores(keys_ksd, mask_rs).amax(-1, keepdim=True))

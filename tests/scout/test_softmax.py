@@ -54,7 +54,7 @@ def test_tiles_equal_one_dense_softmax(
 ) -> None:
     queries, keys, values = random_parts(tokens, before + tokens, size, dtype, seed)
     expected, log_mass = dense(queries, keys, values)
-    attended = seen(attending(queries, SCALE), keys, values, tokens, cuts)
+    attended = seen(attending(queries, SCALE, 1 << 20), keys, values, tokens, cuts)
     limit = {torch.float64: 1e-12, torch.float32: 2e-5, torch.float16: 0.005, torch.bfloat16: 0.03}[dtype]
     torch.testing.assert_close(attended.output().double(), expected, atol=limit, rtol=limit)
     torch.testing.assert_close(attended.log_mass().double(), log_mass, atol=limit, rtol=limit)
@@ -76,7 +76,7 @@ def test_a_score_far_above_the_first_tile_neither_overflows_nor_is_lost() -> Non
     queries, keys, values = random_parts(4, 600, 1.0, torch.bfloat16, seed=2)
     keys[:, 500] = queries[0, :, 0] * 200
     expected, _ = dense(queries, keys, values)
-    attended = seen(attending(queries, SCALE), keys, values, 4, [100, 200, 300])
+    attended = seen(attending(queries, SCALE, 1 << 20), keys, values, 4, [100, 200, 300])
     torch.testing.assert_close(attended.output().double(), expected, atol=0.03, rtol=0.03)
 
 
@@ -97,5 +97,5 @@ def test_tiles_on_a_gpu_equal_one_dense_softmax(dtype: torch.dtype) -> None:
     queries, keys, values = random_parts(200, 900, 1.0, dtype, seed=4)
     expected, _ = dense(queries, keys, values)
     on_gpu = [x.cuda() for x in (queries, keys, values)]
-    out = seen(attending(on_gpu[0], SCALE), on_gpu[1], on_gpu[2], 200, [128, 500]).output()
+    out = seen(attending(on_gpu[0], SCALE, 900), on_gpu[1], on_gpu[2], 200, [128, 500]).output()
     torch.testing.assert_close(out.cpu().double(), expected, atol=0.03, rtol=0.03)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cache import files
 from cache.chain import Parts
-from cache.errors import BlockDamaged, Malformed, NewerStore, StoreFailed
+from cache.errors import BlockDamaged, BlockUnmapped, Malformed, NewerStore
 from cache.files import Fault
 from cache.format import PIECE_BYTES, Section
 from cache.keys import BlockKey
@@ -79,7 +79,8 @@ class DiskBlock:
                 self._condemn(self.key, None, Fault.HEADER)
             raise BlockDamaged(self.key, self.depth, str(error)) from error
         except OSError as error:
-            raise StoreFailed(f"stored block {self.key[:12]} could not be mapped: {error.strerror}") from error
+            lost = BlockDamaged if error.errno in UNREADABLE else BlockUnmapped
+            raise lost(self.key, self.depth, f"could not be mapped: {error.strerror}") from error
 
 
 class _Mapped:

@@ -36,7 +36,7 @@ class Block(Protocol):
 
         With `parts` (pairs of offsets) only what lies between those is read and checked, and nothing else of the view
         may be looked at. The view is writable, writing to it reaches nobody else, and it is valid as long as it is
-        held. Raises BlockDamaged, or StoreFailed where the block can't be mapped at all.
+        held. Raises BlockLost.
         """
         ...
 
@@ -55,6 +55,13 @@ class Chain(Protocol):
         """Store the block of the next window; it is durable when this returns.
 
         Raises StoreFull or StoreFailed; then nothing has changed, and the next call may succeed.
+        """
+        ...
+
+    def follow(self, windows: "Sequence[array[int]]") -> None:
+        """Take further stored blocks, as many as the next `windows` begin with. Raises StoreFailed.
+
+        After a lost block was stored again, those that were behind it are found so: their keys are still the same.
         """
         ...
 

@@ -1,14 +1,14 @@
 """A leased chain of blocks in files: what `DiskStore.chain` gives."""
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from cache.block import DiskBlock
 from cache.errors import StoreFailed
-from cache.format import Link, next_link
+from cache.format import Link, link_after, next_link
 from cache.keys import Fingerprint
 from cache.leases import Lease
 from cache.place import Place
@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 Put = Callable[[Link, "array[int]", "Mapping[str, Buffer]", Lease], DiskBlock]
+Find = Callable[[Link, "Sequence[array[int]]", Lease], list[DiskBlock]]
 
 
 class DiskChain:
     """See `cache.chain.Chain`; one thread at a time appends and cuts."""
 
-    def __init__(self, fingerprint: Fingerprint, blocks: list[DiskBlock], lease: Lease, place: Place, put: Put) -> None:
-        self.blocks = blocks
+    def __init__(self, fingerprint: Fingerprint, lease: Lease, place: Place, put: Put, find: Find) -> None:
+        self.blocks: list[DiskBlock] = []
         self._fingerprint = fingerprint
         self._lease = lease
         self._place = place
         self._put = put
+        self._find = find
 
     def append(self, ids: "array[int]", sections: "Mapping[str, Buffer]") -> DiskBlock:
         """Store the next window's block; raises StoreFull or StoreFailed."""
@@ -35,6 +37,11 @@ class DiskChain:
         block = self._put(link, ids, sections, self._lease)
         self.blocks.append(block)
         return block
+
+    def follow(self, windows: "Sequence[array[int]]") -> None:
+        """Take further stored blocks; raises StoreFailed."""
+        link = link_after(self._fingerprint, [block.key for block in self.blocks])
+        self.blocks += self._find(link, windows, self._lease)
 
     def cut(self, depth: int) -> None:
         """Forget the blocks from `depth` on."""

@@ -3,7 +3,9 @@
 CacheError
 ├── StoreFull      the cap is reached by blocks in use, or a block is larger than the cap
 ├── StoreFailed    the disk or the index refused: no space, no permission, an I/O error; what was stored stays good
-├── BlockDamaged   stored bytes are not what was written; the block is out of the way and can be computed again
+├── BlockLost      a block of a chain can't be had; what is before it can
+│   ├── BlockDamaged   its bytes are not what was written; it is out of the way and can be stored again
+│   └── BlockUnmapped  it is as it was, but memory or descriptors are used up
 ├── Malformed      a file that is no block, or one that was changed; never reaches a caller of the store
 ├── NewerStore     a newer version of this program wrote it; it is left as it is
 └── NoSuchBlock    no stored block, or more than one, has a key that begins so
@@ -22,14 +24,22 @@ class StoreFailed(CacheError):
     """A read or write was refused; nothing half-written is left."""
 
 
-class BlockDamaged(CacheError):
-    """A block of a chain, `depth` blocks from its beginning, can't be trusted."""
+class BlockLost(CacheError):
+    """A block of a chain, `depth` blocks from its beginning, can't be used."""
 
     def __init__(self, key: str, depth: int, reason: str) -> None:
         super().__init__(f"stored block {key[:12]} (window {depth + 1}) {reason}")
         self.key = key
         self.depth = depth
         self.reason = reason
+
+
+class BlockDamaged(BlockLost):
+    """It can't be trusted."""
+
+
+class BlockUnmapped(BlockLost):
+    """It can't be mapped, and others may not be either; what is stored stays good."""
 
 
 class Malformed(CacheError):

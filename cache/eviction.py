@@ -31,8 +31,7 @@ def unused_since(rows: Collection[StoredBlock], kept: Collection[BlockKey], mome
 
 def evictable(rows: Collection[StoredBlock], kept: Collection[BlockKey]) -> Iterator[StoredBlock]:
     """Every block that may be dropped, in the order in which they would be."""
-    by_key = {row.key: row for row in rows}
-    protected = {row.key for key in kept for row in ancestry(key, by_key)}
+    by_key, protected = {row.key: row for row in rows}, staying(rows, kept)
     children = count_children(rows)
     leaves = [_rank(row) for row in rows if not children.get(row.key) and row.key not in protected]
     heapq.heapify(leaves)
@@ -43,6 +42,12 @@ def evictable(rows: Collection[StoredBlock], kept: Collection[BlockKey]) -> Iter
         above = by_key.get(row.parent)
         if above is not None and not children[row.parent] and above.key not in protected:
             heapq.heappush(leaves, _rank(above))
+
+
+def staying(rows: Collection[StoredBlock], kept: Collection[BlockKey]) -> set[BlockKey]:
+    """What is kept, and all before it."""
+    by_key = {row.key: row for row in rows}
+    return {row.key for key in kept for row in ancestry(key, by_key)}
 
 
 def _rank(row: StoredBlock) -> tuple[float, int, BlockKey]:

@@ -87,6 +87,11 @@ def next_link(fingerprint: Fingerprint, before: Sequence[BlockKey], ids: "array[
     """Where the block of `ids` hangs after those `before`; raises ValueError where they are no window."""
     if not 0 < len(ids) <= fingerprint.window_tokens:
         raise ValueError(f"a window of {len(ids)} tokens, not of 1 to {fingerprint.window_tokens}")
+    return link_after(fingerprint, before)
+
+
+def link_after(fingerprint: Fingerprint, before: Sequence[BlockKey]) -> Link:
+    """Where whatever comes after `before` hangs."""
     parent = before[-1] if before else fingerprint.root()
     return Link(fingerprint=fingerprint, parent=parent, depth=len(before))
 

@@ -90,12 +90,16 @@ class Index:
     def digest(self, identity: str) -> str | None:
         """A digest that was remembered."""
         with self._turn:
-            row = self._connection.execute("SELECT digest FROM digests WHERE identity = ?", (identity,)).fetchone()
+            row = self._connection.execute(
+                "SELECT digest FROM digests WHERE identity = ?", (_text(identity),)
+            ).fetchone()
         return None if row is None else str(row[0])
 
     def remember(self, identity: str, digest: str) -> None:
         with self._transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO digests (identity, digest) VALUES (?, ?)", (identity, digest))
+            connection.execute(
+                "INSERT OR REPLACE INTO digests (identity, digest) VALUES (?, ?)", (_text(identity), digest)
+            )
 
     def clear(self) -> None:
         """Drop all rows of blocks."""
@@ -110,6 +114,11 @@ class Index:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._turn, _transaction(self._connection) as connection:
             yield connection
+
+
+def _text(identity: str) -> str:
+    """What SQLite can take: paths may hold bytes that are no UTF-8."""
+    return identity.encode(errors="backslashreplace").decode()
 
 
 def _set_aside(path: Path) -> None:

@@ -40,6 +40,11 @@ def child_key(parent: BlockKey, ids: "array[int]") -> BlockKey:
     return BlockKey(digest.hexdigest())
 
 
+def name_identity(model: str) -> str:
+    """What the name of a model, known by its digest, is remembered under."""
+    return f"model|{model}"
+
+
 def is_key(text: str) -> bool:
     """Whether a name found on disk can be a key at all."""
     return len(text) == 2 * KEY_BYTES and all(letter in "0123456789abcdef" for letter in text)

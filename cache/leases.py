@@ -32,9 +32,9 @@ class Lease:
             self.give_up()
             raise
 
-    def add(self, key: BlockKey) -> None:
-        """Keep one more."""
-        self._write(self._lines, [key])
+    def add(self, *keys: BlockKey) -> None:
+        """Keep these as well."""
+        self._write(self._lines, keys)
 
     def replace(self, keys: Sequence[BlockKey]) -> None:
         """Keep these, and no others."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from cache import eviction
 from cache.chain import Parts
 from cache.errors import StoreFull
-from cache.format import Header, Link, flat, next_link, pack
+from cache.format import Header, Link, flat, link_after, next_link, pack
 from cache.keys import BlockKey, Fingerprint, child_key
 from cache.stored import StoredBlock
 
@@ -38,16 +38,20 @@ class MemoryStore:
 
     def chain(self, fingerprint: Fingerprint, windows: "Sequence[array[int]]") -> "MemoryChain":
         """The longest stored chain; see `cache.chain.BlockStore`."""
+        chain = MemoryChain(self, fingerprint)
+        chain.follow(windows)
+        self._chains.append(chain)
+        return chain
+
+    def find(self, parent: BlockKey, windows: "Sequence[array[int]]") -> "list[MemoryBlock]":
+        """The blocks that are stored for these windows after `parent`; see `cache.chain.Chain.follow`."""
         found: list[MemoryBlock] = []
-        parent = fingerprint.root()
         for ids in windows:
             parent = child_key(parent, ids)
             if parent not in self._held:
                 break
             found.append(self._use(parent))
-        chain = MemoryChain(self, fingerprint, found)
-        self._chains.append(chain)
-        return chain
+        return found
 
     def put(self, link: Link, ids: "array[int]", sections: "Mapping[str, Buffer]") -> "MemoryBlock":
         """Store one block; see `cache.chain.Chain.append`."""
@@ -134,8 +138,8 @@ class MemoryBlock:
 class MemoryChain:
     """A chain of a `MemoryStore`; see `cache.chain.Chain`."""
 
-    def __init__(self, store: MemoryStore, fingerprint: Fingerprint, blocks: list[MemoryBlock]) -> None:
-        self.blocks = blocks
+    def __init__(self, store: MemoryStore, fingerprint: Fingerprint) -> None:
+        self.blocks: list[MemoryBlock] = []
         self._store = store
         self._fingerprint = fingerprint
 
@@ -145,6 +149,11 @@ class MemoryChain:
         block = self._store.put(link, ids, sections)
         self.blocks.append(block)
         return block
+
+    def follow(self, windows: "Sequence[array[int]]") -> None:
+        """Take further stored blocks."""
+        link = link_after(self._fingerprint, [block.key for block in self.blocks])
+        self.blocks += self._store.find(link.parent, windows)
 
     def cut(self, depth: int) -> None:
         """Forget the blocks from `depth` on."""
@@ -174,6 +183,7 @@ def _row(header: Header, now: float) -> StoredBlock:
         nbytes=header.file_bytes,
         model=header.fingerprint.model,
         dtype=header.fingerprint.dtype,
+        layout=header.fingerprint.layout,
         created=now,
         last_used=now,
     )

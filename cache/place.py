@@ -136,6 +136,7 @@ def row_of(found: Opened, last_used: float) -> StoredBlock:
         nbytes=header.file_bytes,
         model=header.fingerprint.model,
         dtype=header.fingerprint.dtype,
+        layout=header.fingerprint.layout,
         created=found.modified,
         last_used=last_used,
     )

@@ -63,16 +63,15 @@ class DiskStore:
 
     def chain(self, fingerprint: Fingerprint, windows: "Sequence[array[int]]") -> DiskChain:
         """The longest stored chain; see `cache.chain.BlockStore`. Raises StoreFailed where it can't be leased."""
-        files.allow_maps(len(windows))
         with self._place.held(exclusive=False):
-            rows, bad = self._matched(fingerprint, windows)
-            lease = Lease(self._place.leases, [row.key for row in rows])
-            with suppress(sqlite3.Error):  # when a block was last used is no reason to fail
-                self._place.index.put(rows)
-        if bad is not None:
-            self._place.condemn(*bad)
-        blocks = [self._block(row, ids) for row, ids in zip(rows, windows, strict=False)]
-        return DiskChain(fingerprint, blocks, lease, self._place, self._put)
+            lease = Lease(self._place.leases, [])
+        chain = DiskChain(fingerprint, lease, self._place, self._put, self._find)
+        try:
+            chain.follow(windows)
+        except BaseException:
+            chain.close()
+            raise
+        return chain
 
     def digest(self, identity: str) -> str | None:
         """A digest that was remembered, if it still is."""
@@ -95,6 +94,11 @@ class DiskStore:
         """Every stored chain, the one used last first."""
         with self._place.held(exclusive=False):
             return chains_of(self._place.index.rows(), pins.pinned_keys(self._place.pins))
+
+    def kept(self) -> set[BlockKey]:
+        """What no pruning drops: what is leased or pinned, and all before it."""
+        with self._place.held(exclusive=True):
+            return eviction.staying(self._place.index.rows(), self._place.kept())
 
     def pin(self, key_prefix: str, label: str = "") -> BlockKey:
         """Keep a block and all before it until it is unpinned. Raises NoSuchBlock."""
@@ -210,24 +214,33 @@ class DiskStore:
         self._place.index.put([row])
         return row
 
-    def _matched(
-        self, fingerprint: Fingerprint, windows: "Sequence[array[int]]"
-    ) -> tuple[list[StoredBlock], Bad | None]:
-        """The blocks that are stored for these windows, and the bad one that ended them, if one did."""
+    def _find(self, link: Link, windows: "Sequence[array[int]]", lease: Lease) -> list[DiskBlock]:
+        """The blocks that are stored for these windows from `link` on, leased."""
+        files.allow_maps(link.depth + len(windows))
+        with self._place.held(exclusive=False):
+            rows, bad = self._matched(link, windows)
+            lease.add(*(row.key for row in rows))
+            with suppress(sqlite3.Error):  # when a block was last used is no reason to fail
+                self._place.index.put(rows)
+        if bad is not None:
+            self._place.condemn(*bad)
+        return [self._block(row, ids) for row, ids in zip(rows, windows, strict=False)]
+
+    def _matched(self, link: Link, windows: "Sequence[array[int]]") -> tuple[list[StoredBlock], Bad | None]:
+        """The blocks that are stored for these windows from `link` on, and the bad one that ended them, if one did."""
         rows: list[StoredBlock] = []
-        parent = fingerprint.root()
-        for depth, ids in enumerate(windows):
-            key = child_key(parent, ids)
+        for ids in windows:
+            key = child_key(link.parent, ids)
             try:
                 found = files.look(self._place.path(key))
             except Malformed:
                 return rows, (key, None, Fault.HEADER)
             except (OSError, NewerStore):
                 break
-            if not found.header.is_of(Link(fingerprint=fingerprint, parent=parent, depth=depth), key, ids):
+            if not found.header.is_of(link, key, ids):
                 return rows, (key, found.inode, Fault.IDENTITY)
             rows.append(self._place.row(found))
-            parent = key
+            link = Link(fingerprint=link.fingerprint, parent=key, depth=link.depth + 1)
         return rows, None
 
     def _block(self, row: StoredBlock, ids: "array[int]") -> DiskBlock:

@@ -18,6 +18,7 @@ class StoredBlock:
     nbytes: int
     model: str
     dtype: str
+    layout: str
     created: float
     last_used: float
 
@@ -33,6 +34,7 @@ class StoredChain:
     root: BlockKey
     model: str
     dtype: str
+    layout: str
     blocks: int
     tokens: int
     nbytes: int
@@ -83,6 +85,7 @@ def _chain(
         root=tip.root,
         model=tip.model,
         dtype=tip.dtype,
+        layout=tip.layout,
         blocks=len(line),
         tokens=sum(row.tokens for row in line),
         nbytes=sum(row.nbytes for row in line),

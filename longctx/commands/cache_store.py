@@ -59,17 +59,17 @@ def ls(as_json: Json = False) -> None:
     longctx cache ls
     """
     with _store() as store:
-        chains, room = store.chains(), _room(store)
+        chains, room = [(chain, _name(store, chain.model)) for chain in store.chains()], _room(store)
     if as_json:
-        rows = [chain_json(chain) for chain in chains]
+        rows = [chain_json(chain, name) for chain, name in chains]
         typer.echo(json.dumps({"schema": "longctx.prefixes/1", **room, "prefixes": rows}, indent=2))
         return
     if chains:
         typer.echo(HEADING)
     else:
         typer.echo("no prefixes yet: longctx cache warm PATH... --model DIR stores one")
-    for chain in chains:
-        typer.echo(chain_line(chain))
+    for chain, name in chains:
+        typer.echo(chain_line(chain, name))
     typer.echo(room_text(room))
 
 
@@ -82,17 +82,17 @@ def show(key: Key, as_json: Json = False) -> None:
     from cache.stored import ancestry
 
     with _store() as store:
-        rows, chains = store.rows(), store.chains()
-        free = {row.key for row in store.prune(everything=True, dry_run=True)}
+        rows, chains, kept = store.rows(), store.chains(), store.kept()
         line = list(ancestry(_found(key, rows).key, {row.key: row for row in rows}))[::-1]
+        name = _name(store, line[-1].model)
     chain = next((chain for chain in chains if chain.tip == line[-1].key), None)
     if as_json:
-        typer.echo(json.dumps(line_json(line, chain, free), indent=2))
+        typer.echo(json.dumps(line_json(line, chain, name, kept), indent=2))
         return
-    typer.echo(what(chain or line[-1]))
+    typer.echo(what(chain or line[-1], name))
     typer.echo(WINDOW_HEADING)
     for row in line:
-        typer.echo(window_line(row, kept=row.key not in free))
+        typer.echo(window_line(row, kept=row.key in kept))
     if line[0].depth:
         typer.echo(f"windows 1 to {line[0].depth:,} are missing: the rest is of no use until they are stored again")
 
@@ -148,10 +148,9 @@ def prune(
     target = None if to is None else _size(to)
     moment = None if older_than is None else time.time() - older_than * SECONDS_A_DAY
     with _store() as store:
-        rows, chains = store.rows(), store.chains()
-        free = {row.key for row in store.prune(everything=True, dry_run=True)}
+        rows, chains, kept = store.rows(), store.chains(), store.kept()
         drops = store.prune(target_bytes=target, older_than=moment, everything=everything, dry_run=dry_run)
-    stays = [row for row in rows if row.key not in free]
+    stays = [row for row in rows if row.key in kept]
     if as_json:
         typer.echo(json.dumps(pruned_json(rows, drops, stays, dry_run), indent=2))
         return
@@ -192,6 +191,13 @@ def _store() -> "AbstractContextManager[DiskStore]":
     from longctx.commands.options import settings
 
     return open_store(settings({}))
+
+
+def _name(store: "DiskStore", model: str) -> str:
+    """What the folder of a model was called when it was last opened; empty where that is not known."""
+    from cache.keys import name_identity
+
+    return store.digest(name_identity(model)) or ""
 
 
 def _unpinned(store: "DiskStore", key: str) -> list[str]:

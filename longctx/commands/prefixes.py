@@ -14,10 +14,10 @@ HEADING = f"{'key':<12}  {'last used':<16}  {'windows':>7}  {'tokens':>11}  {'si
 WINDOW_HEADING = f"{'window':>6}  {'tokens':>6}  {'size':>8}  {'last used':<16}  key"
 
 
-def chain_line(chain: "StoredChain") -> str:
+def chain_line(chain: "StoredChain", name: str) -> str:
     """A prefix as one row under HEADING."""
     sized = f"{chain.blocks:>7,}  {chain.tokens:>11,}  {readable(chain.nbytes):>8}"
-    return f"{short(chain.tip)}  {when(chain.last_used)}  {sized}  {what(chain)}"
+    return f"{short(chain.tip)}  {when(chain.last_used)}  {sized}  {what(chain, name)}"
 
 
 def window_line(row: "StoredBlock", *, kept: bool) -> str:
@@ -26,11 +26,13 @@ def window_line(row: "StoredBlock", *, kept: bool) -> str:
     return f"{sized}  {when(row.last_used)}  {short(row.key)}{'  kept' if kept else ''}"
 
 
-def what(stored: "StoredChain | StoredBlock") -> str:
-    """What is known of a prefix: its model by the beginning of its digest, for no name is stored."""
+def what(stored: "StoredChain | StoredBlock", name: str) -> str:
+    """What is known of a prefix: its model by name, or by the beginning of its digest where that was forgotten."""
     from cache.stored import StoredChain
+    from ingest.naming import show as shown
 
-    line = f"{stored.model[:8]} {stored.dtype}"
+    # a layout is the engine's name for its bytes and then, after a blank, the attention they were made with
+    line = f"{shown(name) or stored.model[:8]} {stored.dtype} {stored.layout.rpartition(' ')[2]}"
     if not isinstance(stored, StoredChain):
         return line
     whole = "" if stored.whole else "; not whole"
@@ -92,23 +94,27 @@ def staying(
         yield f"stays: {short(chain.tip)}  {counted(len(part), 'window')}, {readable(total_bytes(part))}, {why}"
 
 
-def chain_json(chain: "StoredChain") -> dict[str, Any]:
+def chain_json(chain: "StoredChain", name: str) -> dict[str, Any]:
     """A prefix, in the words that a user sees."""
     from dataclasses import asdict
 
     names = {"tip": "key", "blocks": "windows", "nbytes": "bytes"}
-    return {names.get(name, name): value for name, value in asdict(chain).items()}
+    return {**{names.get(field, field): value for field, value in asdict(chain).items()}, "model_name": name or None}
 
 
-def line_json(line: "Sequence[StoredBlock]", chain: "StoredChain | None", free: Collection[str]) -> dict[str, Any]:
-    """A prefix window by window; `free` are the keys that a pruning could take."""
+def line_json(
+    line: "Sequence[StoredBlock]", chain: "StoredChain | None", name: str, kept: Collection[str]
+) -> dict[str, Any]:
+    """A prefix window by window; `kept` are the keys that no pruning takes."""
     last = line[-1]
-    windows = [{"window": row.depth + 1, **_row_json(row), "kept": row.key not in free} for row in line]
+    windows = [{"window": row.depth + 1, **_row_json(row), "kept": row.key in kept} for row in line]
     return {
         "schema": "longctx.prefix/1",
         "key": last.key,
         "model": last.model,
+        "model_name": name or None,
         "dtype": last.dtype,
+        "layout": last.layout,
         "label": chain.label if chain else "",
         "whole": not line[0].depth,
         "windows": windows,

@@ -2,12 +2,13 @@
 
 A prompt's windows but the last are matched with the store, and what is missing is prefilled window by window, each
 closed window being stored before the next begins. The last window (the question) and the answer are never stored.
-A stored block that proves damaged costs its own recomputation and that of those behind it, never a wrong token.
+A stored block that proves damaged costs its own recomputation, a store that fails the keeping: never a wrong token.
 """
 
+import os
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,8 +17,8 @@ import torch
 
 from cache.chain import BlockStore, Chain
 from cache.errors import CacheError
-from cache.keys import Fingerprint
-from longctx.engines.base import EngineEvent, Limits, Prompt, Sampling
+from cache.keys import Fingerprint, name_identity
+from longctx.engines.base import EngineEvent, Limits, Prompt, Sampling, Warned
 from longctx.engines.scout_run import Run
 from longctx.errors import DoesNotFit, EngineError, LongctxError
 from longctx.scout.config import read_config
@@ -73,6 +74,8 @@ class ScoutEngine:
                 tokenizer=_tokenizer(folder),
                 window_tokens=config.chunk,
             )
+            if store:
+                store.remember(name_identity(identity.model), _name(folder))
         budget = free_bytes(weights.embedding.device) // 2 if kv_budget_bytes is None else kv_budget_bytes
         return cls(Scout(config, weights), store, identity, attention=attention, kv_budget_bytes=budget)
 
@@ -80,7 +83,12 @@ class ScoutEngine:
         """Prefill and decode; raises DoesNotFit where the model is not made for so much, EngineError otherwise."""
         self._check(prompt, sampling.max_tokens)
         *closed, last = prompt.windows()
-        with _told(), self._chain(closed) as chain:
+        with _told(), ExitStack() as leased:
+            chain = None
+            try:
+                chain = leased.enter_context(self._chain(closed))
+            except CacheError as error:
+                yield Warned(f"{error}; the prefix is kept in memory only")
             yield from self._run(chain, closed).answer(last, sampling)
 
     def warm(self, prompt: Prompt) -> Iterator[EngineEvent]:
@@ -138,6 +146,11 @@ def _tokenizer(folder: Path) -> str:
         return of_model(folder).fingerprint
     except LongctxError:
         return "ids"
+
+
+def _name(folder: Path) -> str:
+    """What people call the model: its folder's name, with U+FFFD for what is no UTF-8."""
+    return os.fsencode(folder.resolve().name).decode(errors="replace")
 
 
 def _sparse_pages(attention: str) -> int | None:

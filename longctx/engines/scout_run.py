@@ -5,23 +5,25 @@
         segments  [0 ................... )                              what the model's context has
         tail                                                       [ )   what the open window holds, or is to hold
 
-blocks <= segments <= windows at all times, and a segment that has a block is read from it.
+blocks <= segments <= windows at all times, and a segment that has a block is read from it. Where a block proves bad,
+blocks and segments end before it: its window is computed and stored again, and what is stored or held of those behind
+it is taken as it is.
 """
 
 import time
 from array import array
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 import torch
 
 from cache.chain import Block, Chain
-from cache.errors import BlockDamaged, CacheError
+from cache.errors import BlockLost, BlockUnmapped, CacheError
 from longctx.engines.base import EngineEvent, Finish, Finished, Prefilled, Sampling, Token, Warned
-from longctx.scout.kv import MappedSegment, Shape
+from longctx.scout.kv import HeldSegment, MappedSegment, Segment, Shape
 from longctx.scout.model import Scout
 from longctx.scout.sampling import choose, seeded
 
-MOST_DAMAGE = 3  # blocks that prove bad in one run before no more is stored: the disk itself is not to be trusted
+MOST_DAMAGE = 16  # blocks that prove bad in one run before no more is stored: the disk itself is not to be trusted
 
 
 class Run:
@@ -38,12 +40,12 @@ class Run:
         self._context = model.context(sparse_pages)
         self._tail = array("I")
         self._total = sum(map(len, windows))
-        self._resident_bytes = 0
+        self._computed: set[int] = set()  # windows, by their index
+        self._spare: dict[int, Segment] = {}  # by index: held ones from behind a bad block
+        self._resident: list[int] = []  # the bytes that each block may keep in memory
         self._damaged = 0
         self._began = time.perf_counter()
-        for block in chain.blocks if chain else ():
-            self._context.segments.append(self._mapped(block))
-        self._cached = sum(self._context.sizes)
+        self._take(chain.blocks if chain else ())
 
     def warm(self) -> Iterator[EngineEvent]:
         """Prefills and stores all windows."""
@@ -55,7 +57,7 @@ class Run:
         self._total += len(last)
         self._tail = array("I", last)
         hidden_h = yield from self._reached()
-        yield Prefilled(done=self._total, total=self._total, cached=self._cached)
+        yield self._prefilled(self._total)
         prefilled = time.perf_counter()
         answer = yield from self._decoded(hidden_h, sampling)
         reason = Finish.STOP if answer and answer[-1] in sampling.stop_ids else Finish.LENGTH
@@ -81,7 +83,7 @@ class Run:
         self._tail.append(token)
         try:
             return self._model.extend(self._context, [token])
-        except BlockDamaged as error:
+        except BlockLost as error:
             yield self._cut(error)
         return (yield from self._reached())
 
@@ -91,56 +93,87 @@ class Run:
             yield from self._filled()
             try:
                 return self._model.extend(self._context, self._tail)
-            except BlockDamaged as error:
+            except BlockLost as error:
                 yield self._cut(error)
 
     def _filled(self) -> Iterator[EngineEvent]:
         """Brings the context to the end of the closed windows."""
         while True:
-            yield Prefilled(done=sum(self._context.sizes), total=self._total, cached=self._cached)
+            yield self._prefilled(sum(self._context.sizes))
             if len(self._context.segments) == len(self._windows):
                 return
             try:
                 self._model.extend(self._context, self._windows[len(self._context.segments)])
                 yield from self._close()
-            except BlockDamaged as error:
+            except BlockLost as error:
                 yield self._cut(error)
 
     def _close(self) -> Iterator[EngineEvent]:
-        """The open window becomes a segment: stored where it can be, in memory otherwise."""
+        """The open window becomes a segment, and those behind it that are there already follow."""
         segments = self._context.segments
         index = len(segments)
         held = self._context.close_window(self._model.config.nope_layers)
+        self._computed.add(index)
         if self._chain and index < self._storable:
             try:
-                segments[index] = self._mapped(self._chain.append(self._windows[index], held.sections()))
+                self._store(self._chain, held)
             except CacheError as error:
-                self._storable = 0
-                yield Warned(f"{error}; from window {index + 1} on the prefix is kept in memory only")
+                self._storable = len(self._chain.blocks)
+                yield Warned(f"{error}; from window {self._storable + 1} on the prefix is kept in memory only")
+        while len(segments) in self._spare:
+            segments.append(self._spare.pop(len(segments)))
+
+    def _store(self, chain: Chain, held: HeldSegment) -> None:
+        """The last segment goes to the store, and what the store has of the next windows is taken.
+
+        There are some where a bad block is mended, and where another process is ahead with the same prompt.
+        """
+        segments = self._context.segments
+        block = chain.append(self._windows[len(segments) - 1], held.sections())
+        segments[-1] = self._mapped(block)
+        known = len(segments)
+        if known < self._storable:
+            chain.follow(self._windows[known : self._storable])
+            self._take(chain.blocks[known:])
+
+    def _take(self, blocks: Iterable[Block]) -> None:
+        self._context.segments.extend(map(self._mapped, blocks))
 
     def _mapped(self, block: Block) -> MappedSegment:
         config, model = self._model.config, self._model
-        is_resident = self._resident_bytes + block.nbytes <= self._budget
-        self._resident_bytes += block.nbytes if is_resident else 0
+        is_resident = sum(self._resident) + block.nbytes <= self._budget
+        self._resident.append(block.nbytes if is_resident else 0)
         shape = Shape(config.kv_heads, config.head_dim, model.dtype, model.device)
         return MappedSegment(len(block.ids), shape, block, resident=is_resident)
 
-    def _cut(self, error: BlockDamaged) -> Warned:
-        """Forget the damaged block and all behind it, and the open window: they are computed again."""
+    def _cut(self, error: BlockLost) -> Warned:
+        """Forget the bad block and all stored ones behind it, and what the open window holds."""
         assert self._chain
+        behind = enumerate(self._context.segments[error.depth + 1 :], error.depth + 1)
+        self._spare.update((index, segment) for index, segment in behind if isinstance(segment, HeldSegment))
         self._chain.cut(error.depth)
         self._context.cut(error.depth)
-        self._cached = min(self._cached, sum(self._context.sizes))
+        del self._resident[error.depth :]
+        if isinstance(error, BlockUnmapped):
+            self._storable = min(self._storable, error.depth)
+            return Warned(f"{error}; from window {error.depth + 1} on the prefix is kept in memory only")
         self._damaged += 1
         if self._damaged > MOST_DAMAGE:
             self._storable = 0
-        return Warned(f"{error}; computed again from window {error.depth + 1} on")
+        return Warned(f"{error}; it is computed again")
+
+    def _prefilled(self, done: int) -> Prefilled:
+        return Prefilled(done=min(done, self._total), total=self._total, cached=self._cached())
+
+    def _cached(self) -> int:
+        """Tokens whose segments were not computed in this run."""
+        return sum(size for index, size in enumerate(self._context.sizes) if index not in self._computed)
 
     def _finished(self, reason: Finish, answer_tokens: int, prefilled: float) -> Finished:
         return Finished(
             reason=reason,
             prompt_tokens=self._total,
-            cached_tokens=self._cached,
+            cached_tokens=self._cached(),
             answer_tokens=answer_tokens,
             prefill_s=prefilled - self._began,
             decode_s=time.perf_counter() - prefilled,

@@ -1,5 +1,6 @@
 """What is read is what was written, or it is not read at all."""
 
+import errno
 import mmap
 import os
 import random
@@ -11,7 +12,7 @@ import pytest
 
 from cache import files
 from cache.block import POPULATE_READ
-from cache.errors import BlockDamaged
+from cache.errors import BlockDamaged, BlockLost, BlockUnmapped
 from cache.files import Fault
 from cache.format import PIECE_BYTES, PREAMBLE
 from cache.keys import BlockKey, Fingerprint, child_key
@@ -196,6 +197,32 @@ def test_a_block_that_is_gone_or_another_one_is_damaged(
             with pytest.raises(BlockDamaged, match="not the block it was"):
                 chain.blocks[1].section("3.keys")
             assert not second.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "lost"), [(errno.EMFILE, BlockUnmapped), (errno.ENOMEM, BlockUnmapped), (errno.EIO, BlockDamaged)]
+)
+def test_a_block_that_cannot_be_mapped_says_which_it_is(
+    folder: Path,
+    fingerprint: Fingerprint,
+    windows: Windows,
+    fill: Fill,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    lost: type[BlockLost],
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with DiskStore.open(folder) as store:
+        fill(store, windows(2)).close()
+        with store.chain(fingerprint, windows(2)) as chain:
+            monkeypatch.setattr(files, "map_private", refuse)
+            with pytest.raises(lost, match="could not be mapped") as caught:
+                chain.blocks[1].section("3.keys")
+            assert (type(caught.value), caught.value.depth) == (lost, 1)
+            monkeypatch.undo()
+            assert chain.blocks[1].section("3.keys")
 
 
 @pytest.mark.parametrize("size", [0, 10, 32, 200, 4096, 5000, 9000])

@@ -22,6 +22,7 @@ def forests(draw: st.DrawFn) -> tuple[list[StoredBlock], set[BlockKey]]:
                 nbytes=draw(st.integers(1, 100)),
                 model="tiny",
                 dtype="float32",
+                layout="1",
                 created=0.0,
                 last_used=float(draw(st.integers(0, 5))),
             )

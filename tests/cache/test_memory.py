@@ -57,6 +57,13 @@ class BothStores(RuleBasedStateMachine):
                     outcomes.append("full")
             assert outcomes[0] == outcomes[1]
 
+    @rule(n=st.integers(0, 9), asked=WINDOWS)
+    def follow(self, n: int, asked: "list[array[int]]") -> None:
+        pair = self.pick(n) or ()
+        for chain in pair:
+            chain.follow(asked)
+        assert len({tuple(block.key for block in chain.blocks) for chain in pair}) <= 1
+
     @rule(n=st.integers(0, 9), depth=st.integers(0, 4))
     def cut(self, n: int, depth: int) -> None:
         for chain in self.pick(n) or ():

@@ -116,6 +116,54 @@ def test_a_chain_can_be_cut_and_go_on_elsewhere(
     assert found(store, fingerprint, [asked[0], *other]) == 2
 
 
+def test_a_chain_follows_what_is_stored(
+    make_store: Callable[..., Store], fingerprint: Fingerprint, windows: Windows, fill: Fill
+) -> None:
+    store, asked = make_store(), windows(5)
+    fill(store, asked).close()
+    with store.chain(fingerprint, asked[:1]) as chain:
+        lengths = []
+        for following in ([], asked[2:], [asked[1], asked[3]], asked[2:4], [*asked[4:], *windows(1, seed=1)], asked):
+            chain.follow(following)
+            lengths.append(len(chain.blocks))
+        assert lengths == [1, 1, 2, 4, 5, 5]
+        with store.chain(fingerprint, asked) as whole:
+            assert [block.key for block in chain.blocks] == [block.key for block in whole.blocks]
+            assert [block.section("3.keys") for block in chain.blocks] == [
+                block.section("3.keys") for block in whole.blocks
+            ]
+
+
+def test_what_was_followed_is_in_use(
+    make_store: Callable[..., Store], fingerprint: Fingerprint, windows: Windows, payload: Payload, fill: Fill
+) -> None:
+    store, asked, other = make_store(3 * BLOCK_BYTES), windows(3), windows(1, seed=1)
+    with fill(store, asked) as used:
+        used.cut(1)
+        used.follow(asked[1:])
+        with store.chain(fingerprint, other) as chain, pytest.raises(StoreFull):
+            chain.append(other[0], payload(child_key(fingerprint.root(), other[0])))
+    assert found(store, fingerprint, asked) == 3
+
+
+@pytest.mark.parametrize("at", [1, 3])
+def test_a_chain_follows_up_to_a_bad_block_and_beyond_it_when_it_is_mended(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, payload: Payload, fill: Fill, at: int
+) -> None:
+    asked = windows(5)
+    with DiskStore.open(folder) as store:
+        with fill(store, asked) as chain:
+            bad = files.block_path(folder, chain.blocks[at].key)
+        bad.write_bytes(bad.read_bytes()[:-1])
+        with store.chain(fingerprint, asked[:1]) as chain:
+            chain.follow(asked[1:])
+            assert (len(chain.blocks), bad.exists()) == (at, False)
+            chain.append(asked[at], payload(BlockKey(bad.stem)))
+            chain.follow(asked[at + 1 :])
+            assert len(chain.blocks) == 5
+            assert {each.verdict for each in store.verify()} == {Verdict.OK}
+
+
 def test_what_is_no_window_is_refused(make_store: Callable[..., Store], fingerprint: Fingerprint) -> None:
     with make_store().chain(fingerprint, []) as chain:
         for ids in (array("I"), array("I", range(17))):
@@ -184,6 +232,8 @@ def test_digests_are_remembered(make_store: Callable[..., Store]) -> None:
     store.remember("a file", "1")
     store.remember("a file", "2")
     assert store.digest("a file") == "2"
+    store.remember("no UTF-8: \udce9", "3")
+    assert (store.digest("no UTF-8: \udce9"), store.digest("no UTF-8: \udcea")) == ("3", None)
 
 
 def test_a_new_start_finds_everything(folder: Path, fingerprint: Fingerprint, windows: Windows, fill: Fill) -> None:
@@ -236,6 +286,23 @@ def test_pins_keep_blocks_and_outlive_the_index(
         assert found(store, fingerprint, kept) == 0
 
 
+def test_what_is_kept_is_what_no_pruning_drops(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, fill: Fill
+) -> None:
+    pinned, used, other = windows(3), windows(2, seed=1), windows(2, seed=2)
+    with DiskStore.open(folder) as store:
+        assert store.kept() == set()
+        with fill(store, pinned) as chain:
+            before = {block.key for block in chain.blocks[:2]}
+            store.pin(chain.blocks[1].key)
+        fill(store, other).close()
+        with fill(store, used) as chain:
+            kept = store.kept()
+            assert kept == before | {block.key for block in chain.blocks}
+            assert len(store.prune(everything=True)) == 3
+            assert {row.key for row in store.rows()} == kept
+
+
 def test_a_prefix_must_name_one_block(folder: Path, windows: Windows, fill: Fill) -> None:
     with DiskStore.open(folder) as store:
         fill(store, windows(40)).close()
@@ -279,7 +346,8 @@ def test_chains_are_told_with_what_they_share(
         fill(store, stem[:2] + branch).close()
         last, first = store.chains()
         assert (last.blocks, last.tokens, last.nbytes) == (3, 48, 3 * BLOCK_BYTES)
-        assert (first.own_bytes, first.model, first.dtype, first.whole) == (BLOCK_BYTES, "tiny", "float32", True)
+        assert (first.own_bytes, first.whole) == (BLOCK_BYTES, True)
+        assert (first.model, first.dtype, first.layout) == ("tiny", "float32", "1")
         assert last.last_used >= first.last_used
 
 

@@ -1,19 +1,29 @@
 """The Scout engine with its store: what a restart, a damaged block, a full disk or an odd prompt does to an answer."""
 
+import errno
+import os
+import shutil
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import torch
 
-from cache.errors import StoreFailed
+from cache import files
+from cache.block import DiskBlock
+from cache.disk_chain import DiskChain
+from cache.errors import BlockDamaged, StoreFailed
+from cache.keys import name_identity
 from cache.memory import MemoryStore
 from cache.store import DiskStore
 from cache.verification import Verdict
+from longctx.engines import scout_run
 from longctx.engines.base import EngineEvent, Finish, Finished, Prefilled, Prompt, Sampling, Token, Warned, contiguous
 from longctx.engines.scout import ScoutEngine
 from longctx.errors import DoesNotFit, EngineError
+from longctx.scout.kv import Context, MappedSegment
+from longctx.scout.model import Scout
 
 CHUNK = 32
 
@@ -116,6 +126,7 @@ def test_an_interrupted_prefill_keeps_its_closed_windows(open_engine: OpenEngine
     running = open_engine(store).generate(prompt, SHORT)
     for event in running:
         if isinstance(event, Prefilled) and event.done == 52:
+            assert isinstance(running, Generator)
             running.close()
     assert end(list(open_engine(store).generate(prompt, SHORT))).cached_tokens == 52
     assert {checked.verdict for checked in store.verify()} == {Verdict.OK}
@@ -127,29 +138,237 @@ def test_a_short_window_is_not_the_same_as_one_long_window(open_engine: OpenEngi
     assert tokens(list(engine.generate(cut, LONG))) != tokens(list(engine.generate(whole, LONG)))
 
 
-@pytest.mark.parametrize("depth", [0, 1, 3])
+FIVE = (20, 32, 9, 30, 28)  # the sizes of closed windows, before an open one of 5
+
+
+def warnings(events: list[EngineEvent]) -> list[str]:
+    return [event.message for event in events if isinstance(event, Warned)]
+
+
+def block_paths(store: DiskStore) -> list[Path]:
+    """The files of one chain, in order."""
+    return [files.block_path(store.folder, row.key) for row in store.rows()]
+
+
+def damage(path: Path, at: int = -100) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= 4
+    path.write_bytes(raw)
+
+
+@pytest.fixture
+def computed(monkeypatch: pytest.MonkeyPatch) -> "list[list[int]]":
+    """What went into the model at once, and came out of it."""
+    seen: list[list[int]] = []
+    real = Scout.extend
+
+    def noted(model: Scout, context: Context, given: "array[int]") -> torch.Tensor:
+        hidden_h = real(model, context, given)
+        seen.append(list(given))
+        return hidden_h
+
+    monkeypatch.setattr(Scout, "extend", noted)
+    return seen
+
+
+@pytest.mark.parametrize("bad", [(0,), (1,), (4,), (1, 3), (0, 1), (3, 4)])
 @pytest.mark.parametrize("moment", ["before", "while decoding"])
-def test_a_damaged_block_is_computed_again_and_said(
-    open_engine: OpenEngine, tmp_path: Path, depth: int, moment: str
+def test_each_damaged_block_is_computed_again_and_said_and_nothing_else_is(
+    open_engine: OpenEngine, store: DiskStore, computed: "list[list[int]]", bad: tuple[int, ...], moment: str
 ) -> None:
-    prompt = short_windows(20, 32, 9, 30, 5)
+    prompt = short_windows(*FIVE, 5)
     expected = tokens(list(open_engine(None).generate(prompt, LONG)))
-    with DiskStore.open(tmp_path / "prefix") as store:
-        list(open_engine(store).generate(prompt, SHORT))
-        paths = sorted((tmp_path / "prefix").glob("blocks/*/*"), key=lambda path: path.stat().st_mtime_ns)
-        raw = bytearray(paths[depth].read_bytes())
-        raw[-100] ^= 4
-        if moment == "before":
-            paths[depth].write_bytes(raw)
-        events = []
-        for event in open_engine(store, kv_budget_bytes=0).generate(prompt, LONG):
-            events.append(event)
-            if moment == "while decoding" and isinstance(event, Token) and len(tokens(events)) == 40:
-                paths[depth].write_bytes(raw)
-        assert tokens(events) == expected
-        assert len([event for event in events if isinstance(event, Warned)]) == 1
-        assert end(events).cached_tokens == sum((20, 32, 9, 30)[:depth])
-        assert end(list(open_engine(store).generate(prompt, SHORT))).cached_tokens == 91
+    list(open_engine(store).generate(prompt, SHORT))
+    paths = [block_paths(store)[depth] for depth in bad]
+    for path in paths if moment == "before" else ():
+        damage(path)
+    computed.clear()
+    events: list[EngineEvent] = []
+    for event in open_engine(store, kv_budget_bytes=0).generate(prompt, LONG):
+        events.append(event)
+        if moment == "while decoding" and isinstance(event, Token) and len(tokens(events)) == 40:
+            for path in paths:
+                damage(path)
+    assert tokens(events) == expected
+    *windows, last = map(list, prompt.windows())
+    answered = last + expected[: CHUNK - len(last)]  # a window of the answer that had closed by then
+    assert [windows.index(given) for given in computed if given in windows] == list(bad)
+    assert answered not in computed
+    assert len(warnings(events)) == len(bad)
+    assert end(events).cached_tokens == sum(FIVE) - sum(FIVE[depth] for depth in bad)
+    told = [event for event in events if isinstance(event, Prefilled)]
+    assert all(event.cached <= event.done <= event.total == sum(FIVE) + 5 for event in told)
+    assert end(list(open_engine(store).generate(prompt, SHORT))).cached_tokens == sum(FIVE)
+
+
+@pytest.mark.parametrize("fault", ["header", "gone"])
+def test_what_lies_behind_a_block_that_is_missing_is_taken(
+    open_engine: OpenEngine, store: DiskStore, computed: "list[list[int]]", fault: str
+) -> None:
+    prompt = short_windows(*FIVE, 5)
+    expected = tokens(list(open_engine(store).generate(prompt, SHORT)))
+    for path in (block_paths(store)[1], block_paths(store)[3]):
+        damage(path, at=40) if fault == "header" else path.unlink()
+    computed.clear()
+    events = list(open_engine(store).warm(Prompt(prompt.ids[:-5], prompt.starts[:-1], CHUNK)))
+    told = [(event.done, event.cached) for event in events if isinstance(event, Prefilled)]
+    assert told == [(20, 20), (61, 29), (119, 57)]
+    assert ([len(given) for given in computed], warnings(events)) == ([32, 30], [])
+    assert tokens(list(open_engine(store).generate(prompt, SHORT))) == expected
+
+
+def test_what_another_run_stores_meanwhile_is_taken(
+    open_engine: OpenEngine, store: DiskStore, computed: "list[list[int]]"
+) -> None:
+    prompt = short_windows(*FIVE, 5)
+    running, events = open_engine(store).generate(prompt, SHORT), []
+    for event in running:
+        events.append(event)
+        if isinstance(event, Prefilled) and event.done == 20:
+            ahead = list(open_engine(store).generate(prompt, SHORT))
+            computed.clear()
+    assert [len(given) for given in computed[:2]] == [32, 5]
+    assert end(events).cached_tokens == sum(FIVE) - 20 - 32
+    assert tokens(events) == tokens(ahead)
+
+
+def test_blocks_that_are_taken_again_may_stay_in_memory_again(
+    open_engine: OpenEngine, store: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = short_windows(*FIVE, 5)
+    list(open_engine(store).generate(prompt, SHORT))
+    damage(block_paths(store)[1])
+    resident: list[bool] = []
+
+    def noted(*given: object, **how: bool) -> MappedSegment:
+        resident.append(how["resident"])
+        return MappedSegment(*given, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scout_run, "MappedSegment", noted)
+    room = sum(row.nbytes for row in store.rows())
+    list(open_engine(store, kv_budget_bytes=room).generate(prompt, SHORT))
+    assert resident == [True] * (5 + 4)
+
+
+def test_a_disk_that_spoils_all_it_is_given_does_not_keep_a_run_from_its_end(
+    open_engine: OpenEngine, store: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoiled(stored: DiskBlock, *_: object) -> memoryview:
+        raise BlockDamaged(stored.key, stored.depth, "is damaged")
+
+    prompt = short_windows(*FIVE, 5)
+    expected = tokens(list(open_engine(None).generate(prompt, SHORT)))
+    monkeypatch.setattr(DiskBlock, "section", spoiled)
+    monkeypatch.setattr(scout_run, "MOST_DAMAGE", 2)
+    events = list(open_engine(store).generate(prompt, SHORT))
+    assert (tokens(events), len(warnings(events))) == (expected, 3)
+
+
+@pytest.mark.parametrize("depth", [0, 1, 4])
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM])
+def test_stored_windows_that_cannot_be_mapped_are_computed_in_memory(
+    open_engine: OpenEngine, store: DiskStore, monkeypatch: pytest.MonkeyPatch, depth: int, number: int
+) -> None:
+    prompt = short_windows(*FIVE, 5)
+    expected = tokens(list(open_engine(store).generate(prompt, LONG)))
+    mapped: list[int] = []
+    real = files.map_private
+
+    def scarce(descriptor: int, nbytes: int) -> object:
+        if len(mapped) == depth:
+            raise OSError(number, os.strerror(number))
+        mapped.append(descriptor)
+        return real(descriptor, nbytes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "map_private", scarce)
+        events = list(open_engine(store).generate(prompt, LONG))
+    assert tokens(events) == expected
+    (said,) = warnings(events)
+    assert os.strerror(number) in said
+    assert said.endswith(f"from window {depth + 1} on the prefix is kept in memory only")
+    assert end(events).cached_tokens == sum(FIVE[:depth])
+    assert end(list(open_engine(store).generate(prompt, SHORT))).cached_tokens == sum(FIVE)
+
+
+def test_a_store_that_cannot_be_looked_up_costs_one_warning(open_engine: OpenEngine, store: DiskStore) -> None:
+    prompt = short_windows(20, 32, 9, 5)
+    expected = tokens(list(open_engine(store).generate(prompt, SHORT)))
+    engine = open_engine(store)
+    shutil.rmtree(store.folder / "leases")
+    events = list(engine.generate(prompt, SHORT))
+    (said,) = warnings(events)
+    assert isinstance(events[0], Warned) and said.endswith("the prefix is kept in memory only")
+    assert (tokens(events), end(events).cached_tokens) == (expected, 0)
+    with pytest.raises(EngineError, match=r"the block store in .* failed"):
+        list(engine.warm(prompt))
+
+
+def no_lock(store: DiskStore, _: pytest.MonkeyPatch) -> None:
+    (store.folder / "lock").unlink()
+    (store.folder / "lock").mkdir()
+
+
+def no_more(_: DiskStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise StoreFailed("no more")
+
+    monkeypatch.setattr(DiskChain, "follow", refuse)
+
+
+@pytest.mark.parametrize(("spoil", "kept"), [(no_lock, 2), (no_more, 3)])
+def test_a_store_that_fails_while_a_run_goes_on_costs_one_warning(
+    open_engine: OpenEngine, store: DiskStore, monkeypatch: pytest.MonkeyPatch, spoil: Callable[..., None], kept: int
+) -> None:
+    prompt = short_windows(*FIVE, 5)
+    expected = tokens(list(open_engine(None).generate(prompt, SHORT)))
+    events = []
+    for event in open_engine(store).generate(prompt, SHORT):
+        events.append(event)
+        if isinstance(event, Prefilled) and event.done == 52:
+            spoil(store, monkeypatch)
+    assert tokens(events) == expected
+    (said,) = warnings(events)
+    assert said.endswith(f"from window {kept + 1} on the prefix is kept in memory only")
+
+
+def test_a_damaged_block_is_mended_where_the_rest_is_in_memory(
+    open_engine: OpenEngine, store: DiskStore, computed: "list[list[int]]"
+) -> None:
+    """What is held behind it is not computed again either."""
+    prompt = short_windows(*FIVE, 5)
+    expected = tokens(list(open_engine(store).generate(prompt, LONG)))
+    nbytes = [row.nbytes for row in store.rows()]
+    store.prune(everything=True)
+    store.limit_bytes = sum(nbytes[:3])
+    computed.clear()
+    events: list[EngineEvent] = []
+    for event in open_engine(store, kv_budget_bytes=0).generate(prompt, LONG):
+        events.append(event)
+        if isinstance(event, Token) and len(tokens(events)) == 40:
+            damage(block_paths(store)[1])
+    assert tokens(events) == expected
+    full, bad = warnings(events)
+    assert full.endswith("from window 4 on the prefix is kept in memory only")
+    assert "(window 2) is damaged" in bad and bad.endswith("; it is computed again")
+    windows = [list(window) for window in prompt.windows()[:5]]
+    assert [windows.index(given) for given in computed if given in windows] == [0, 1, 2, 3, 4, 1]
+    assert len(store.rows()) == 3
+
+
+def test_a_model_is_known_by_its_folder(open_engine: OpenEngine, store: DiskStore, scout: Path) -> None:
+    engine = open_engine(store)
+    list(engine.generate(short_windows(20, 5), SHORT))
+    list(open_engine(store, attention="sparse:256").generate(short_windows(20, 5), SHORT))
+    dense, sparse = sorted(store.rows(), key=lambda row: row.layout)
+    assert store.digest(name_identity(dense.model)) == scout.name
+    assert (dense.model, dense.layout, sparse.layout) == (sparse.model, "nope-kv/1 dense", "nope-kv/1 sparse:256")
+
+
+def test_a_folder_may_have_any_name(open_engine: OpenEngine, store: DiskStore, scout: Path, tmp_path: Path) -> None:
+    shutil.copytree(scout, folder := tmp_path / os.fsdecode(b"b\xe9"))
+    list(open_engine(store, folder).generate(short_windows(20, 5), SHORT))
+    assert store.digest(name_identity(store.rows()[0].model)) == "b\ufffd"
 
 
 class Failing(MemoryStore):
@@ -170,9 +389,8 @@ class Failing(MemoryStore):
 def test_a_full_disk_costs_one_warning(open_engine: OpenEngine, room: int) -> None:
     prompt = short_windows(20, 32, 9, 5)
     events = list(open_engine(Failing(room)).generate(prompt, LONG))
-    warnings = [event.message for event in events if isinstance(event, Warned)]
-    assert len(warnings) == 1
-    assert "no space left" in warnings[0]
+    (said,) = warnings(events)
+    assert "no space left" in said
     assert tokens(events) == tokens(list(open_engine(None).generate(prompt, LONG)))
 
 

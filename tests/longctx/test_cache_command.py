@@ -9,12 +9,13 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cache.keys import Fingerprint
+from cache.keys import Fingerprint, name_identity
 from cache.store import DiskStore
 from longctx import cli, paths
 from longctx.byte_count import parse_bytes
@@ -39,7 +40,7 @@ SHAPE = {
     "max_position_embeddings": 1 << 20,
     "dtype": "float32",
 }
-TINY = Fingerprint(model="5eed" * 8, dtype="bfloat16", layout="1", tokenizer="t", window_tokens=16)
+TINY = Fingerprint(model="5eed" * 8, dtype="bfloat16", layout="nope-kv/1 dense", tokenizer="t", window_tokens=16)
 BLOCK = 8192  # what one of the small blocks below occupies: a page of header and one of payload
 Run = Callable[..., tuple[int, str, str]]
 
@@ -122,13 +123,33 @@ def test_a_chain_is_one_row_and_windows_are_counted_once(run: Run, fill: Callabl
     heading, first, second, total = out.splitlines()
     assert heading.split() == ["key", "last", "used", "windows", "tokens", "size", "model"]
     assert {first.split()[0], second.split()[0]} == {long[-1][:12], branch[-1][:12]}
-    assert first.split()[3:] == ["3", "48", "24.6", "kB", "5eed5eed", "bfloat16"]
+    assert first.split()[3:] == ["3", "48", "24.6", "kB", "5eed5eed", "bfloat16", "dense"]
     assert total.startswith("4 windows, 32.8 kB of ")
     listed = document(run("cache", "ls", "--json"))
     assert (listed["windows"], listed["bytes"]) == (4, 4 * BLOCK)
     assert {(row["key"], row["windows"], row["bytes"], row["own_bytes"]) for row in listed["prefixes"]} == {
         (keys[-1], 3, 3 * BLOCK, BLOCK) for keys in (long, branch)
     }
+
+
+def test_a_model_has_its_name_and_a_prefix_its_attention(
+    run: Run, fill: Callable[..., list[str]], folder: Path
+) -> None:
+    (key,) = fill(0)
+    with DiskStore.open(folder) as store:
+        store.remember(name_identity(TINY.model), "tide\x1b[2J model")
+        sparse = replace(TINY, layout="nope-kv/1 sparse:512")
+        with store.chain(sparse, []) as chain:
+            other = chain.append(array("I", [1]), {"1.keys": b"1"}).key
+    listed = {row["key"]: row for row in document(run("cache", "ls", "--json"))["prefixes"]}
+    assert {row["model_name"] for row in listed.values()} == {"tide\x1b[2J model"}
+    assert (listed[key]["layout"], listed[other]["layout"]) == (TINY.layout, sparse.layout)
+    shown = document(run("cache", "show", other, "--json"))
+    assert (shown["model_name"], shown["layout"]) == ("tide\x1b[2J model", sparse.layout)
+    lines = {line.split()[0]: line for line in run("cache", "ls")[1].splitlines()}
+    assert lines[key[:12]].endswith("  tide\\x1b[2J model bfloat16 dense")
+    assert lines[other[:12]].endswith("  tide\\x1b[2J model bfloat16 sparse:512")
+    assert run("cache", "show", key)[1].splitlines()[0] == "tide\\x1b[2J model bfloat16 dense"
 
 
 def test_show_goes_from_the_first_window_to_the_key(run: Run, fill: Callable[..., list[str]]) -> None:
@@ -264,6 +285,7 @@ def test_warm_stores_every_window_once(run: Run, model: Path, corpus: Path) -> N
     assert (warm["cached_tokens"], warm["tokens_per_s"]) == (cold["tokens"], None)
     listed = document(run("cache", "ls", "--json"))["prefixes"]
     assert [(row["windows"], row["tokens"]) for row in listed] == [(3, cold["tokens"])]
+    assert (listed[0]["model_name"], listed[0]["layout"]) == (model.name, "nope-kv/1 dense")
     (corpus / "later.md").write_text("The neap tide comes a week later.")
     _, out, err = run(*words, "--dry-run")
     assert out.endswith("2 stored, 1 to do, " + out.split("to do, ")[1]) and err == ""

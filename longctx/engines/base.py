@@ -4,6 +4,7 @@ An engine is a generator: cancelling is closing it, and what was done until then
 given) stays done. A prompt is numbers only; no engine ever sees text, but for those that can take nothing else.
 """
 
+import math
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -47,6 +48,12 @@ class Sampling:
     top_p: float = 1.0
     seed: int | None = None
     stop_ids: frozenset[int] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 0 or not (0 <= self.temperature < math.inf and 0 < self.top_p <= 1):
+            raise ValueError(f"nothing can be sampled with {self}")
+        if self.seed is not None and not -(2**63) <= self.seed < 2**64:
+            raise ValueError(f"{self.seed} does not fit 64 bits")
 
 
 class Finish(StrEnum):

@@ -6,6 +6,7 @@ A stored block that proves damaged costs its own recomputation, a store that fai
 """
 
 import os
+import re
 from array import array
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -63,6 +64,7 @@ class ScoutEngine:
         """
         if threads:
             torch.set_num_threads(threads)
+        _sparse_pages(attention)
         with _told():
             config = read_config(folder)
             precision = _dtype(config.dtype if dtype == "auto" else dtype)
@@ -76,8 +78,9 @@ class ScoutEngine:
             )
             if store:
                 store.remember(name_identity(identity.model), _name(folder))
-        budget = free_bytes(weights.embedding.device) // 2 if kv_budget_bytes is None else kv_budget_bytes
-        return cls(Scout(config, weights), store, identity, attention=attention, kv_budget_bytes=budget)
+            model = Scout(config, weights)
+        budget = free_bytes(model.device) // 2 if kv_budget_bytes is None else kv_budget_bytes
+        return cls(model, store, identity, attention=attention, kv_budget_bytes=budget)
 
     def generate(self, prompt: Prompt, sampling: Sampling) -> Iterator[EngineEvent]:
         """Prefill and decode; raises DoesNotFit where the model is not made for so much, EngineError otherwise."""
@@ -174,8 +177,8 @@ def _device(name: str) -> torch.device:
     """The device of that name, "auto" being the GPU where there is one; raises EngineError where it isn't there."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.partition(":")[0] not in ("cpu", "cuda"):
-        raise EngineError(f"'{name}' is no device of this engine", "one of auto, cpu, cuda")
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", name):
+        raise EngineError(f"'{name}' is no device of this engine", "one of auto, cpu, cuda, cuda:N")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise EngineError("torch finds no GPU", "--device cpu, or install a torch that was built for your GPU")
     return torch.device(name)

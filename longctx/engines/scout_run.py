@@ -12,13 +12,14 @@ it is taken as it is.
 
 import time
 from array import array
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import torch
 
 from cache.chain import Block, Chain
 from cache.errors import BlockLost, BlockUnmapped, CacheError
 from longctx.engines.base import EngineEvent, Finish, Finished, Prefilled, Sampling, Token, Warned
+from longctx.scout.errors import NumericTrouble
 from longctx.scout.kv import HeldSegment, MappedSegment, Segment, Shape
 from longctx.scout.model import Scout
 from longctx.scout.sampling import choose, seeded
@@ -34,11 +35,12 @@ class Run:
     ) -> None:
         self._model = model
         self._chain = chain
-        self._windows = windows
+        self._windows = list(windows)
         self._storable = len(windows) if chain else 0
         self._budget = budget
         self._context = model.context(sparse_pages)
         self._tail = array("I")
+        self._asked = 0  # tokens of the tail that came with the prompt, all at once; the others came one by one
         self._total = sum(map(len, windows))
         self._computed: set[int] = set()  # windows, by their index
         self._spare: dict[int, Segment] = {}  # by index: held ones from behind a bad block
@@ -56,6 +58,7 @@ class Run:
         """Prefills what is missing and `last`, the window that stays open, and decodes."""
         self._total += len(last)
         self._tail = array("I", last)
+        self._asked = len(last)
         hidden_h = yield from self._reached()
         yield self._prefilled(self._total)
         prefilled = time.perf_counter()
@@ -79,10 +82,10 @@ class Run:
         if len(self._tail) == self._model.config.chunk:
             self._windows.append(self._tail)
             yield from self._close()
-            self._tail = array("I")
+            self._tail, self._asked = array("I"), 0
         self._tail.append(token)
         try:
-            return self._model.extend(self._context, [token])
+            return self._extended([token])
         except BlockLost as error:
             yield self._cut(error)
         return (yield from self._reached())
@@ -92,9 +95,22 @@ class Run:
         while True:
             yield from self._filled()
             try:
-                return self._model.extend(self._context, self._tail)
+                return self._refed()
             except BlockLost as error:
                 yield self._cut(error)
+
+    def _refed(self) -> torch.Tensor:
+        """The tail as it was fed: a batch rounds otherwise than its tokens one by one."""
+        asked, answered = self._tail[: self._asked], self._tail[self._asked :]
+        parts = [*([asked] if asked else []), *([token] for token in answered)]
+        return [self._extended(part) for part in parts][-1]
+
+    def _extended(self, ids: Sequence[int]) -> torch.Tensor:
+        """The hidden state after `ids`. Raises NumericTrouble: what is no number must not be stored."""
+        hidden_h = self._model.extend(self._context, ids)
+        if not bool(torch.isfinite(hidden_h).all()):
+            raise NumericTrouble("the model computed what is not a finite number; try another dtype, or the weights")
+        return hidden_h
 
     def _filled(self) -> Iterator[EngineEvent]:
         """Brings the context to the end of the closed windows."""
@@ -103,7 +119,7 @@ class Run:
             if len(self._context.segments) == len(self._windows):
                 return
             try:
-                self._model.extend(self._context, self._windows[len(self._context.segments)])
+                self._extended(self._windows[len(self._context.segments)])
                 yield from self._close()
             except BlockLost as error:
                 yield self._cut(error)
@@ -177,5 +193,5 @@ class Run:
             answer_tokens=answer_tokens,
             prefill_s=prefilled - self._began,
             decode_s=time.perf_counter() - prefilled,
-            skipped_mass=self._context.skipped,
+            skipped_mass=self._context.most_skipped,
         )

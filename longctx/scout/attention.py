@@ -19,7 +19,7 @@ from longctx.scout.norm import unit_rms
 from longctx.scout.product import product
 from longctx.scout.rope import rotate
 from longctx.scout.softmax import Attending, attending
-from longctx.scout.sparse import PAGE_TOKENS, TILE_ROWS, best_pages, page_sizes, score_bounds, skipped_share
+from longctx.scout.sparse import PAGE_TOKENS, TILE_ROWS, best_pages, score_bounds, skipped_share
 from longctx.scout.weights import Attention
 
 
@@ -87,16 +87,17 @@ def _dense(
 def _sparse(queries_tkgd: torch.Tensor, config: ScoutConfig, layer: int, context: Context) -> torch.Tensor:
     """Over the best pages of the closed windows and all of the open one, for one tile of queries after another."""
     assert context.sparse_pages
-    scale, bounds_kpe = config.head_dim**-0.5, context.bounds(layer)
-    sizes_p = page_sizes(context.sizes, bounds_kpe.device)
+    scale, pages = config.head_dim**-0.5, context.bounds(layer)
+    slack = 2 * torch.finfo(queries_tkgd.dtype).eps
     outputs, done = [], context.window.tokens
     for tile in torch.split(queries_tkgd, max(1, TILE_ROWS // queries_tkgd.shape[2])):
         attended = attending(tile, scale, context.sparse_pages * PAGE_TOKENS + done)
-        bounds_krp = score_bounds(tile, bounds_kpe, scale)
+        bounds_krp = score_bounds(tile, pages, scale)
         chosen = best_pages(bounds_krp, context.sparse_pages)
-        attended.see(*_pages(chosen.tolist(), layer, context.segments))
+        _see_pages(attended, chosen.tolist(), layer, context.segments)
         _see_window(attended, len(tile), layer, context.window, done)
-        context.skipped = max(context.skipped, skipped_share(bounds_krp, sizes_p, chosen, attended.log_mass()))
+        share = skipped_share(bounds_krp, pages.sizes, chosen, attended.log_mass(), slack)
+        context.skipped = max(context.skipped, share)
         outputs.append(attended.output())
         done += len(tile)
     return torch.cat(outputs)
@@ -112,19 +113,16 @@ def _see_window(attended: Attending, new: int, layer: int, window: OpenWindow, d
     attended.see_own(*window.read(layer, done, done + new))
 
 
-def _pages(chosen: Sequence[int], layer: int, segments: Sequence[Segment]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Keys and values of the pages with these numbers, counted over all segments; [k, n, d]."""
-    keys, values, first = [], [], 0
+def _see_pages(attended: Attending, chosen: Sequence[int], layer: int, segments: Sequence[Segment]) -> None:
+    """The pages with these numbers, counted over all segments; each segment's are let go before the next is read."""
+    first = 0
     for segment in segments:
         count = -(-segment.tokens // PAGE_TOKENS)
         mine = chosen[bisect_left(chosen, first) : bisect_left(chosen, first + count)]
         if mine:
-            some = segment.some(layer, [page - first for page in mine])
+            attended.see(*segment.some(layer, [page - first for page in mine]))
             segment.seen()
-            keys.append(some[0])
-            values.append(some[1])
         first += count
-    return torch.cat(keys, 1), torch.cat(values, 1)
 
 
 def _positioned(x_tnd: torch.Tensor, rotations_td: torch.Tensor, config: ScoutConfig) -> torch.Tensor:

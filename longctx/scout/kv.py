@@ -6,6 +6,7 @@ with. What is left lies in segments, in memory or mapped from a file, and is rea
 Legend: k key heads, s tokens of a window, d head size.
 """
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,7 +14,9 @@ from typing import Protocol
 import torch
 
 from longctx.scout.config import ScoutConfig
-from longctx.scout.sparse import PAGE_TOKENS, page_bounds
+from longctx.scout.sparse import PAGE_TOKENS, PageBounds, page_bounds
+
+SHARE = struct.Struct("<d")
 
 
 class Segment(Protocol):
@@ -38,6 +41,10 @@ class Segment(Protocol):
         """Keys and values of these pages, one after another: copies [k, n, d]."""
         ...
 
+    def skipped(self) -> float:
+        """The most of a query's attention that was left out while this window was computed, of 1."""
+        ...
+
     def seen(self) -> None:
         """A layer is done with it for now: what lies beyond the budget gives its memory back."""
         ...
@@ -58,6 +65,7 @@ class HeldSegment:
 
     tokens: int
     kept: dict[int, Kept]
+    left_out: float | None = None  # without sparse attention there is nothing to say
 
     def keys(self, layer: int) -> torch.Tensor:
         return self.kept[layer].keys
@@ -73,6 +81,9 @@ class HeldSegment:
     def some(self, layer: int, pages: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         return _gathered(self.keys(layer), pages), _gathered(self.values(layer), pages)
 
+    def skipped(self) -> float:
+        return self.left_out or 0.0
+
     def seen(self) -> None:
         """Nothing: this is the only copy."""
 
@@ -83,6 +94,8 @@ class HeldSegment:
             for name, tensor in (("keys", kept.keys), ("values", kept.values), ("bounds", kept.bounds)):
                 if tensor is not None:
                     named[f"{layer}.{name}"] = _bytes(tensor)
+        if self.left_out is not None:
+            named["skipped"] = memoryview(SHARE.pack(self.left_out))
         return named
 
 
@@ -130,6 +143,9 @@ class MappedSegment:
     def some(self, layer: int, pages: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         keys, values = (self._some(f"{layer}.{name}", pages) for name in ("keys", "values"))
         return keys, values
+
+    def skipped(self) -> float:
+        return float(SHARE.unpack(self._source.section("skipped"))[0])
 
     def seen(self) -> None:
         if not self._resident:
@@ -186,14 +202,14 @@ class Context:
     """A sequence so far. Positions follow from it: windows are whole multiples of the chunk, even when short.
 
     With `sparse_pages` NoPE layers read only so many pages of the closed windows; `skipped` is then the most of a
-    query's attention that was left out so far.
+    query's attention that was left out in the open window so far.
     """
 
     window: OpenWindow
     segments: list[Segment] = field(default_factory=list)
     sparse_pages: int | None = None
     skipped: float = 0.0
-    _bounds: dict[int, tuple[int, torch.Tensor]] = field(default_factory=dict)
+    _bounds: dict[int, tuple[int, PageBounds]] = field(default_factory=dict)
 
     @property
     def sizes(self) -> list[int]:
@@ -202,8 +218,9 @@ class Context:
 
     def close_window(self, nope_layers: Sequence[int]) -> HeldSegment:
         """Ends the open window: copies out what stays of it and empties it; the segment is the last from now on."""
-        held = HeldSegment(self.window.tokens, {layer: self._kept(layer) for layer in nope_layers})
-        self.window.tokens = 0
+        kept = {layer: self._kept(layer) for layer in nope_layers}
+        held = HeldSegment(self.window.tokens, kept, self.skipped if self.sparse_pages else None)
+        self.window.tokens, self.skipped = 0, 0.0
         self.segments.append(held)
         return held
 
@@ -211,17 +228,23 @@ class Context:
         """Forget the closed windows from that one on, and what the open one holds."""
         del self.segments[windows:]
         self._bounds.clear()
-        self.window.tokens = 0
+        self.window.tokens, self.skipped = 0, 0.0
 
-    def bounds(self, layer: int) -> torch.Tensor:
-        """The page bounds of all closed windows, [k, p, 2 * d]; kept, and added to as windows close."""
-        known = self._bounds.get(layer)
-        fresh = [segment.bounds(layer) for segment in self.segments[known[0] if known else 0 :]]
-        if fresh:
-            joined = torch.cat([*([known[1]] if known else []), *fresh], 1)
-            self._bounds[layer] = known = (len(self.segments), joined)
-        assert known
-        return known[1]
+    @property
+    def most_skipped(self) -> float:
+        """The most of any query's attention that was left out, stored windows with them."""
+        closed = (segment.skipped() for segment in self.segments) if self.sparse_pages else ()
+        return max(self.skipped, *closed, 0.0)
+
+    def bounds(self, layer: int) -> PageBounds:
+        """Of all closed windows; kept, and added to as windows close."""
+        count, known = self._bounds.get(layer, (0, None))
+        if known is None or count < len(self.segments):
+            new = self.segments[count:]
+            added = PageBounds.of([segment.bounds(layer) for segment in new], [segment.tokens for segment in new])
+            known = added if known is None else known.followed_by(added)
+            self._bounds[layer] = (len(self.segments), known)
+        return known
 
     def _kept(self, layer: int) -> Kept:
         keys, values = (x.clone(memory_format=torch.contiguous_format) for x in self.window.read(layer))

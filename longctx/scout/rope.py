@@ -15,13 +15,17 @@ from longctx.scout.config import RopeScaling, ScoutConfig
 
 
 def rotations(config: ScoutConfig, device: torch.device) -> torch.Tensor:
-    """The unit complex numbers [chunk, d / 2] that positions 0 to chunk - 1 rotate by; made in float64."""
+    """The unit complex numbers [chunk, d / 2] that positions 0 to chunk - 1 rotate by; made in float64.
+
+    Without a layer that rotates there is no chunk to speak of, and no table: [0, d / 2].
+    """
     exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float64) / config.head_dim
     frequencies = torch.tensor(
         [_scaled(1.0 / config.rope_theta**exponent, config.rope_scaling) for exponent in exponents.tolist()],
         dtype=torch.float64,
     )
-    angles_td = torch.outer(torch.arange(config.chunk, dtype=torch.float64), frequencies)
+    positions = config.chunk if any(config.rope_layers) else 0
+    angles_td = torch.outer(torch.arange(positions, dtype=torch.float64), frequencies)
     return torch.polar(torch.ones_like(angles_td), angles_td).to(torch.complex64).to(device)
 
 

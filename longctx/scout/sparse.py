@@ -11,6 +11,8 @@ Legend: k key heads, g query heads for each, t queries, s keys, d head size, p p
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import torch
 
@@ -24,26 +26,45 @@ def page_bounds(keys_ksd: torch.Tensor) -> torch.Tensor:
     return torch.stack([torch.cat([page.amax(1), page.amin(1)], -1) for page in pages], 1)
 
 
-def page_sizes(tokens: Sequence[int], device: torch.device) -> torch.Tensor:
-    """The tokens in each page of segments with so many `tokens`, [p]."""
-    sizes = [min(PAGE_TOKENS, count - start) for count in tokens for start in range(0, count, PAGE_TOKENS)]
-    return torch.tensor(sizes, device=device)
+@dataclass(frozen=True, slots=True)
+class PageBounds:
+    """The bounds of many pages: `edges` [k, p, 2 * d], their `lengths` [k, 1, p] and the tokens in each page, [p]."""
+
+    edges: torch.Tensor
+    lengths: torch.Tensor
+    sizes: torch.Tensor
+
+    @classmethod
+    def of(cls, edges: Sequence[torch.Tensor], tokens: Sequence[int]) -> Self:
+        """Of segments with these `page_bounds` and so many tokens."""
+        joined = torch.cat(list(edges), 1)
+        sizes = [min(PAGE_TOKENS, count - start) for count in tokens for start in range(0, count, PAGE_TOKENS)]
+        return cls(joined, joined.float().norm(dim=-1)[:, None], torch.tensor(sizes, device=joined.device))
+
+    def followed_by(self, other: Self) -> Self:
+        """These pages and then those of `other`."""
+        return type(self)(
+            torch.cat((self.edges, other.edges), 1),
+            torch.cat((self.lengths, other.lengths), 2),
+            torch.cat((self.sizes, other.sizes)),
+        )
 
 
-def score_bounds(queries_tkgd: torch.Tensor, bounds_kpe: torch.Tensor, scale: float) -> torch.Tensor:
+def score_bounds(queries_tkgd: torch.Tensor, pages: PageBounds, scale: float) -> torch.Tensor:
     """[k, r, p] in float32: no scaled score of a row with a key of the page is larger.
 
     max(q * high, q * low) is q's positive part times `high` plus its negative part times `low`. What rounding can take
     from it is added: of the sum, at most its length times float32's epsilon of |q| * |bound| (Cauchy and Schwarz), and
-    of the result one rounding to the queries' type.
+    of the result one rounding to the queries' type. float16 could overflow and is multiplied in float32.
     """
     kv_heads, dim = queries_tkgd.shape[1], queries_tkgd.shape[3]
     rows_krd = queries_tkgd.permute(1, 2, 0, 3).reshape(kv_heads, -1, dim)
-    signed_kre = torch.cat([rows_krd.clamp(min=0), rows_krd.clamp(max=0)], -1)
-    bounds_krp = torch.bmm(signed_kre, bounds_kpe.transpose(1, 2)).float()
-    bounds_krp += bounds_krp.abs() * torch.finfo(queries_tkgd.dtype).eps
-    lengths_kr1, lengths_k1p = rows_krd.float().norm(dim=-1)[..., None], bounds_kpe.float().norm(dim=-1)[:, None]
-    bounds_krp += lengths_kr1 * (lengths_k1p * (2 * dim * torch.finfo(torch.float32).eps))
+    dtype = torch.float32 if rows_krd.dtype == torch.float16 else rows_krd.dtype
+    signed_kre = torch.cat([rows_krd.clamp(min=0), rows_krd.clamp(max=0)], -1).to(dtype)
+    bounds_krp = torch.bmm(signed_kre, pages.edges.to(dtype).transpose(1, 2)).float()
+    bounds_krp += bounds_krp.abs() * torch.finfo(dtype).eps
+    lengths_kr1 = rows_krd.float().norm(dim=-1)[..., None]
+    bounds_krp += lengths_kr1 * (pages.lengths * (2 * dim * torch.finfo(torch.float32).eps))
     return bounds_krp * scale
 
 
@@ -55,10 +76,14 @@ def best_pages(bounds_krp: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def skipped_share(
-    bounds_krp: torch.Tensor, sizes_p: torch.Tensor, chosen: torch.Tensor, log_mass_kr: torch.Tensor
+    bounds_krp: torch.Tensor, sizes_p: torch.Tensor, chosen: torch.Tensor, log_mass_kr: torch.Tensor, slack: float
 ) -> float:
-    """The most of any row's attention, of 1, that the pages not chosen can have had; `log_mass_kr` is that seen."""
+    """The most of any row's attention, of 1, that the pages not chosen can have had.
+
+    `log_mass_kr` is what was seen; rounding may have made it larger than it was by `slack`.
+    """
     room_krp = bounds_krp + sizes_p.log()
     room_krp[..., chosen] = -torch.inf
-    excess_kr = room_krp.logsumexp(-1) - log_mass_kr.float()
-    return float(torch.sigmoid(excess_kr).max())
+    excess_kr = room_krp.logsumexp(-1) - log_mass_kr.float() + slack
+    share = float(torch.sigmoid(excess_kr).max())
+    return share if share <= 1 else 1.0

@@ -442,3 +442,101 @@ def test_what_a_model_is_not_made_for_is_refused(open_engine: OpenEngine, make_c
         list(engine.generate(Prompt(array("I", [128]), (0,), CHUNK), SHORT))
     with pytest.raises(EngineError, match="chunk is 32"):
         list(engine.generate(contiguous(ids(5), 64), SHORT))
+
+
+WIDE = 160  # tokens of a chunk with pages to choose from, the last of them short
+
+
+@pytest.fixture(scope="module")
+def wide(make_checkpoint: Callable[..., Path]) -> Path:
+    return make_checkpoint("wide", attention_chunk_size=WIDE)
+
+
+def wide_prompt() -> Prompt:
+    sizes = (160, 100, 160, 1, 160, 20)
+    return Prompt(ids(sum(sizes)), tuple(sum(sizes[:index]) for index in range(len(sizes))), WIDE)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_sparse_answers_are_the_same_from_the_store(
+    open_engine: OpenEngine, store: DiskStore, wide: Path, dtype: str
+) -> None:
+    """Without a store, storing, from the store, and from the store with no memory for it; with what was left out."""
+    how = {"folder": wide, "dtype": dtype, "attention": "sparse:256"}
+    runs = [
+        list(engine.generate(wide_prompt(), Sampling(max_tokens=200)))
+        for engine in (
+            open_engine(None, **how),
+            open_engine(store, **how),
+            open_engine(store, **how),
+            open_engine(store, kv_budget_bytes=0, **how),
+        )
+    ]
+    assert [end(run).cached_tokens for run in runs] == [0, 0, 581, 581]
+    assert len({tuple(tokens(run)) for run in runs}) == 1
+    assert len({end(run).skipped_mass for run in runs}) == 1
+    assert 0 < end(runs[0]).skipped_mass < 1
+    assert tokens(runs[0]) != tokens(list(open_engine(None, wide, dtype=dtype).generate(wide_prompt(), LONG)))
+
+
+@pytest.mark.parametrize("attention", ["dense", "sparse:256"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_damage_while_decoding_changes_no_token_of_any_kind(
+    open_engine: OpenEngine, store: DiskStore, wide: Path, dtype: str, attention: str
+) -> None:
+    how = {"folder": wide, "dtype": dtype, "attention": attention}
+    sampling = Sampling(max_tokens=250)
+    expected = tokens(list(open_engine(None, **how).generate(wide_prompt(), sampling)))
+    list(open_engine(store, **how).generate(wide_prompt(), SHORT))
+    events: list[EngineEvent] = []
+    for event in open_engine(store, kv_budget_bytes=0, **how).generate(wide_prompt(), sampling):
+        events.append(event)
+        if isinstance(event, Token) and len(tokens(events)) == 100:
+            for path in block_paths(store):
+                damage_everywhere(path)
+    assert [event for event in events if isinstance(event, Warned)]
+    assert tokens(events) == expected
+
+
+def damage_everywhere(path: Path) -> None:
+    """One bit in every 500 bytes of the second half, so that any page that is read next is damaged."""
+    raw = bytearray(path.read_bytes())
+    for at in range(len(raw) // 2, len(raw), 500):
+        raw[at] ^= 1
+    path.write_bytes(raw)
+
+
+def test_what_is_no_number_is_not_stored(
+    open_engine: OpenEngine, store: DiskStore, scout: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "model"
+    shutil.copytree(scout, folder)
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.1.self_attn.k_proj.weight"][0, 0] = torch.nan
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    engine = open_engine(store, folder)
+    for run in (engine.generate(short_windows(20, 32, 5), SHORT), engine.warm(short_windows(20, 32))):
+        with pytest.raises(EngineError, match="not a finite number"):
+            list(run)
+    assert not store.rows()
+
+
+def test_an_answer_is_never_stored(open_engine: OpenEngine, store: DiskStore) -> None:
+    list(open_engine(store).generate(short_windows(20, 32, 5), LONG))
+    assert [row.tokens for row in sorted(store.rows(), key=lambda row: row.depth)] == [20, 32]
+
+
+@pytest.mark.parametrize(
+    "how", [{"device": "cpu:abc"}, {"device": "tpu"}, {"dtype": "int8"}, {"attention": "sparse"}, {"attention": "mean"}]
+)
+def test_a_setting_that_is_none_is_said_at_once(open_engine: OpenEngine, how: dict[str, str]) -> None:
+    with pytest.raises(EngineError, match=next(iter(how.values()))):
+        open_engine(None, **how)
+
+
+@pytest.mark.parametrize("bad", [{"temperature": -1.0}, {"top_p": 0.0}, {"seed": 2**64}, {"max_tokens": -1}], ids=str)
+def test_sampling_that_makes_no_sense_is_refused_when_it_is_made(bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=str(next(iter(bad.values())))):
+        Sampling(**bad)  # type: ignore[arg-type]

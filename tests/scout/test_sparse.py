@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from longctx.scout.config import read_config
 from longctx.scout.kv import Context
 from longctx.scout.model import Scout
+from longctx.scout.softmax import attending
 from longctx.scout.sparse import (
     PAGE_TOKENS,
+    PageBounds,
     best_pages,
     page_bounds,
-    page_sizes,
     score_bounds,
     skipped_share,
 )
@@ -28,36 +29,51 @@ SCALE = 0.25
 @given(
     tokens=st.integers(1, 300), rows=st.integers(1, 9), size=st.sampled_from([0.1, 1.0, 30.0]), seed=st.integers(0, 99)
 )
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_no_score_exceeds_its_pages_bound(dtype: torch.dtype, tokens: int, rows: int, size: float, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     keys = torch.randn(2, tokens, 16, generator=generator).to(dtype)
     queries = (torch.randn(rows, 2, 3, 16, generator=generator) * size).to(dtype)
-    bounds = score_bounds(queries, page_bounds(keys), SCALE)
+    bounds = score_bounds(queries, PageBounds.of([page_bounds(keys)], [tokens]), SCALE)
     scores = queries.double().permute(1, 2, 0, 3).reshape(2, -1, 16) @ keys.double().transpose(1, 2) * SCALE
     page_of = torch.arange(tokens) // PAGE_TOKENS
     assert (scores <= bounds.double()[:, :, page_of] + 1e-12).all()
 
 
 @settings(deadline=None, max_examples=60)
-@given(tokens=st.lists(st.integers(1, 200), min_size=1, max_size=4), count=st.integers(2, 9), seed=st.integers(0, 99))
-def test_what_is_said_to_be_skipped_is_never_less_than_what_was(tokens: list[int], count: int, seed: int) -> None:
+@given(
+    tokens=st.lists(st.integers(1, 200), min_size=1, max_size=4),
+    count=st.integers(2, 9),
+    size=st.sampled_from([0.02, 2.0]),
+    seed=st.integers(0, 99),
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_what_is_said_to_be_skipped_is_never_less_than_what_was(
+    dtype: torch.dtype, tokens: list[int], count: int, size: float, seed: int
+) -> None:
     generator = torch.Generator().manual_seed(seed)
-    parts = [torch.randn(2, size, 16, generator=generator) for size in tokens]
-    queries = torch.randn(5, 2, 3, 16, generator=generator) * 2
-    sizes = page_sizes(tokens, torch.device("cpu"))
-    assert int(sizes.sum()) == sum(tokens)
-    bounds = score_bounds(queries, torch.cat([page_bounds(part) for part in parts], 1), SCALE)
+    parts = [torch.randn(2, tokens_here, 16, generator=generator).to(dtype) for tokens_here in tokens]
+    queries = (torch.randn(5, 2, 3, 16, generator=generator) * size).to(dtype)
+    pages = PageBounds.of([page_bounds(part) for part in parts], tokens)
+    assert int(pages.sizes.sum()) == sum(tokens)
+    bounds = score_bounds(queries, pages, SCALE)
     chosen = best_pages(bounds, count)
-    assert len(chosen) == min(count, len(sizes))
+    assert len(chosen) == min(count, len(pages.sizes))
     assert chosen[0] == 0
-    assert chosen[-1] == len(sizes) - 1
-    scores = queries.double().permute(1, 2, 0, 3).reshape(2, -1, 16) @ torch.cat(parts, 1).double().transpose(1, 2)
-    is_chosen = torch.isin(torch.repeat_interleave(torch.arange(len(sizes)), sizes), chosen)
-    weights = (scores * SCALE).softmax(-1)
-    seen = (scores * SCALE)[..., is_chosen].logsumexp(-1)
-    said = skipped_share(bounds.clone(), sizes, chosen, seen)
-    assert float(weights[..., ~is_chosen].sum(-1).max()) <= said + 1e-9
+    assert chosen[-1] == len(pages.sizes) - 1
+    keys = torch.cat(parts, 1)
+    is_chosen = torch.isin(torch.repeat_interleave(torch.arange(len(pages.sizes)), pages.sizes), chosen)
+    attended = attending(queries, SCALE, 1 << 20)
+    attended.see(keys[:, is_chosen], keys[:, is_chosen])
+    scores = queries.double().permute(1, 2, 0, 3).reshape(2, -1, 16) @ keys.double().transpose(1, 2) * SCALE
+    skipped = float(scores.softmax(-1)[..., ~is_chosen].sum(-1).max())
+    slack = 2 * torch.finfo(dtype).eps
+    assert skipped <= skipped_share(bounds, pages.sizes, chosen, attended.log_mass(), slack) + 1e-9
+
+
+def test_a_share_that_is_no_number_is_all_of_it() -> None:
+    nothing = torch.full((1, 1, 3), torch.nan)
+    assert skipped_share(nothing, torch.tensor([64, 64, 64]), torch.tensor([0, 2]), torch.zeros(1, 1), 0.0) == 1
 
 
 def load(folder: Path, dtype: torch.dtype = torch.float32) -> Scout:

@@ -101,11 +101,6 @@ class Index:
                 "INSERT OR REPLACE INTO digests (identity, digest) VALUES (?, ?)", (_text(identity), digest)
             )
 
-    def clear(self) -> None:
-        """Drop all rows of blocks."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM blocks")
-
     def close(self) -> None:
         with self._turn:
             self._connection.close()

@@ -1,4 +1,4 @@
-"""The same store without a disk: for runs that keep nothing, and for tests; it ends with its process."""
+"""The same store without a disk, for tests and for callers who have none; it ends with its process."""
 
 import time
 from array import array

@@ -153,13 +153,6 @@ class DiskStore:
             gone = Checked(key, Verdict.GONE, "is in the index, but not on the disk")
             yield self._repaired(gone) if repair else gone
 
-    def rebuild(self) -> int:
-        """Make the index anew from the files; when blocks were last used is lost. Returns how many there are."""
-        with self._place.held(exclusive=True):
-            self._place.index.clear()
-            self._place.reconcile()
-            return len(self._place.index.keys())
-
     def close(self) -> None:
         """Close the index; blocks of chains that are still open can be read."""
         self._place.index.close()

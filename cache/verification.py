@@ -13,7 +13,7 @@ from cache.keys import BlockKey, child_key
 
 
 class Verdict(StrEnum):
-    """What a block was found to be; only DAMAGED is bad."""
+    """What a block was found to be; DAMAGED and UNREADABLE are bad: stored bytes are lost or can't be had."""
 
     OK = "ok"
     DAMAGED = "damaged"

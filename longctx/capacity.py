@@ -5,13 +5,12 @@ asked; where weights are larger than memory they can still be mapped, but every 
 """
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from longctx.scout.config import ScoutConfig
+from longctx.scout.memory import free_ram_bytes
 
 BYTES_PER_VALUE = {"bfloat16": 2, "float16": 2, "float32": 4}
 INDEX_FILE = "model.safetensors.index.json"
@@ -129,7 +128,7 @@ def room(store: Path, limit_bytes: int | None = None) -> Room:
     used = sum(_file_bytes(path) for path in (store / "blocks").rglob("*"))
     limit = default_limit(there, used) if limit_bytes is None else limit_bytes
     free = shutil.disk_usage(there).free
-    return Room(ram_bytes=min(_free_memory()), disk_bytes=min(limit, free + used), store=store)
+    return Room(ram_bytes=free_ram_bytes(), disk_bytes=min(limit, free + used), store=store)
 
 
 def _file_bytes(path: Path) -> int:
@@ -137,23 +136,3 @@ def _file_bytes(path: Path) -> int:
         return path.stat().st_size if path.is_file() else 0
     except OSError:  # another process has just dropped it
         return 0
-
-
-def _free_memory() -> Iterator[int]:
-    """What the system and, in a container, its limit leave free."""
-    yield _available()
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text("ascii"))
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text("ascii"))
-    except (OSError, ValueError):
-        return  # no container, or one without a limit
-    yield max(0, limit - used)
-
-
-def _available() -> int:
-    try:
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-    except OSError:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines}
-    return kilobytes["MemAvailable"] * 1024

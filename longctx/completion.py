@@ -4,13 +4,13 @@ No documents, no citations: this is the model alone. Control tokens are set here
 """
 
 from array import array
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from longctx import vocabulary as llama4
-from longctx.engines.base import Engine, EngineEvent, Finished, Prompt, Sampling, Token
+from longctx.engines.base import Engine, EngineEvent, Finished, Prompt, Sampling, Token, contiguous
 from longctx.errors import EngineError
 from longctx.streaming import TextStream
 from longctx.tokens import Tokenizer
@@ -25,21 +25,34 @@ class Delta:
     id: int | None = None
 
 
-def plain_ids(text: str, vocabulary: Vocabulary) -> "array[int]":
-    """The ids of a text to go on with, after the begin of text."""
-    return array("I", [vocabulary.special(llama4.BEGIN_OF_TEXT), *Tokenizer(vocabulary).encode(text)])
+def plain_ids(text: str, vocabulary: Vocabulary, *, begun: bool = False) -> "array[int]":
+    """The ids of a text to go on with; after the begin of text, unless packed windows before it have `begun`."""
+    begin = [] if begun else [vocabulary.special(llama4.BEGIN_OF_TEXT)]
+    return array("I", [*begin, *Tokenizer(vocabulary).encode(text)])
 
 
-def chat_ids(text: str, vocabulary: Vocabulary) -> "array[int]":
-    """The ids of a user's message and of the head of the answer to it, as Llama 4's chat models have them."""
+def chat_ids(text: str, vocabulary: Vocabulary, *, begun: bool = False) -> "array[int]":
+    """The ids of a user's message and of the head of the answer to it, as Llama 4's chat models have them.
+
+    Packed windows before it have `begun` the user's message, so that only its end is missing.
+    """
     tokenizer, special = Tokenizer(vocabulary), vocabulary.special
 
     def head(role: str) -> list[int]:
         start, end = special(llama4.HEADER_START), special(llama4.HEADER_END)
         return [start, *tokenizer.encode(role), end, *tokenizer.encode("\n\n")]
 
-    message = [*head("user"), *tokenizer.encode(text), special(llama4.END_OF_TURN)]
-    return array("I", [special(llama4.BEGIN_OF_TEXT), *message, *head("assistant")])
+    begin = [] if begun else [special(llama4.BEGIN_OF_TEXT), *head("user")]
+    return array("I", [*begin, *tokenizer.encode(text), special(llama4.END_OF_TURN), *head("assistant")])
+
+
+def following(windows: "Sequence[array[int]]", ids: "array[int]", window_tokens: int) -> Prompt:
+    """A prompt of packed windows and, in windows of its own, what follows them."""
+    joined, starts = array("I"), list[int]()
+    for window in (*windows, *contiguous(ids, window_tokens).windows()):
+        starts.append(len(joined))
+        joined.extend(window)
+    return Prompt(joined, tuple(starts), window_tokens)
 
 
 def stop_ids(vocabulary: Vocabulary) -> frozenset[int]:

@@ -1,5 +1,6 @@
 """What is said on stderr while work goes on: progress, what was left out, errors. Never data, never raw names."""
 
+import os
 import sys
 import time
 from collections import defaultdict
@@ -18,19 +19,16 @@ if TYPE_CHECKING:
     from longctx.answer import CorpusSummary
 
 QUIET_FOR_S = 0.5
-HEARTBEAT_S = 5.0
+HEARTBEAT_S = 10.0
 NAMES_SHOWN = 3
 
 
 class Narrator(AbstractContextManager["Narrator"]):
-    """Tells of a run on stderr: a live bar on a terminal, a line now and then elsewhere, nothing when quiet."""
+    """Tells of a corpus on its way: a live bar on a terminal, a line now and then elsewhere, nothing when quiet."""
 
     def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-        self._begun = self._spoken = time.monotonic()
+        self._progress = ProgressLine(quiet=quiet)
         self._files = self._tokens = 0
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -42,28 +40,21 @@ class Narrator(AbstractContextManager["Narrator"]):
 
     def stop(self) -> None:
         """Take the bar away."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+        self._progress.stop()
 
     def tell(self, event: Event) -> None:
         """Show how far the run is."""
         if isinstance(event, FileDone):
             self._files += 1
             self._tokens += event.tokens
-        if self._quiet or time.monotonic() - self._begun < QUIET_FOR_S:
-            return
-        if sys.stderr.isatty():
-            self._draw(event)
-        elif time.monotonic() - self._spoken > HEARTBEAT_S:
-            self._spoken = time.monotonic()
-            self.say(self._state(event))
+        if isinstance(event, Indexed):
+            self._progress.tell(event.done, f"indexing {event.done:,} of {event.total:,} documents", event.total)
+        else:
+            self._progress.tell(self._files, f"reading: {self._files:,} files, {self._tokens:,} tokens")
 
     def say(self, line: str) -> None:
         """One line, unless quiet."""
-        if not self._quiet:
-            self.stop()
-            print(line, file=sys.stderr)  # noqa: T201 - this module is the one that speaks on stderr
+        self._progress.say(line)
 
     def left_out(self, summary: "CorpusSummary") -> None:
         """Name what was not read or only in part, grouped by reason; --json and `corpora show` name every file."""
@@ -75,17 +66,55 @@ class Narrator(AbstractContextManager["Narrator"]):
                 more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
                 self.say(f"{manner}, {reason}: {', '.join(names[:NAMES_SHOWN])}{more}")
 
-    def _state(self, event: Event) -> str:
-        if isinstance(event, Indexed):
-            return f"indexing {event.done:,} of {event.total:,} documents"
-        return f"reading: {self._files:,} files, {self._tokens:,} tokens"
 
-    def _draw(self, event: Event) -> None:
-        if self._progress is None:
-            self._progress, self._task = _bar()
-        assert self._task is not None
-        done, total = (event.done, event.total) if isinstance(event, Indexed) else (self._files, None)
-        self._progress.update(self._task, description=self._state(event), completed=done, total=total)
+class ProgressLine(AbstractContextManager["ProgressLine"]):
+    """How far one run is; `text` is already safe to show. A run shorter than `quiet_for_s` shows nothing."""
+
+    def __init__(self, total: int | None = None, *, quiet: bool = False, quiet_for_s: float = QUIET_FOR_S) -> None:
+        self._total = total
+        self.quiet = quiet
+        self._spoken = time.monotonic()
+        self._quiet_until = self._spoken + quiet_for_s
+        self._bar: tuple[Progress, TaskID] | None = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def tell(self, done: int, text: str, total: int | None = None) -> None:
+        """Show that `done` steps are done, of `total` where that is known by now."""
+        now = time.monotonic()
+        if self.quiet or now < self._quiet_until:
+            return
+        if stderr_is_terminal():
+            self._draw(done, text, total or self._total)
+        elif now - self._spoken > HEARTBEAT_S:
+            self._spoken = now
+            self.say(text)
+
+    def say(self, line: str) -> None:
+        """One line that stays, unless quiet."""
+        if not self.quiet:
+            self.stop()
+            print(line, file=sys.stderr)  # noqa: T201 - this module is the one that speaks on stderr
+
+    def stop(self) -> None:
+        """Take the bar away until more is told."""
+        if self._bar is not None:
+            self._bar[0].stop()
+            self._bar = None
+
+    def _draw(self, done: int, text: str, total: int | None) -> None:
+        if self._bar is None:
+            self._bar = _new_bar(text)
+        progress, task = self._bar
+        progress.update(task, description=text, completed=done, total=total)
+
+
+def stderr_is_terminal() -> bool:
+    """Whether a bar that is drawn over and over can be seen on stderr."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _manners(summary: "CorpusSummary") -> Iterator[tuple[str, Sequence[tuple[str, str, str]]]]:
@@ -94,14 +123,15 @@ def _manners(summary: "CorpusSummary") -> Iterator[tuple[str, Sequence[tuple[str
     yield "remark", summary.remarks
 
 
-def _bar() -> "tuple[Progress, TaskID]":
+def _new_bar(text: str) -> "tuple[Progress, TaskID]":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     progress = Progress(*columns, console=Console(stderr=True), transient=True)
+    task = progress.add_task(text, total=None)
     progress.start()
-    return progress, progress.add_task("", total=None)
+    return progress, task
 
 
 def report_error(error: LongctxError) -> None:

@@ -11,6 +11,7 @@ file is looked for beside the documents that are analysed.
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from os.path import isfile  # Path.is_file raises below a folder that may not be entered
@@ -24,6 +25,8 @@ PROJECT_FILE = "longctx.toml"
 PYPROJECT = "pyproject.toml"
 COLORS = ("auto", "always", "never")
 LARGEST_FILE = 1024 * 1024
+LEAST_SPARSE = 128  # tokens; sparse attention always reads the first page of 64 and the last
+FLAG, ENVIRONMENT = "flag ", "environment "
 
 # Variables that are read elsewhere or not settings at all.
 OTHER_VARIABLES = frozenset({"LONGCTX_HOME", "LONGCTX_PASSWORD"})
@@ -62,9 +65,9 @@ class Setting:
 class Settings:
     """Every setting of a run. `budget` counts tokens; `include` and `exclude` are ignore-file patterns.
 
-    `attention` is "dense", or "sparse:N" where NoPE layers read at most about N tokens for each query. `kv_budget_mb`
-    bounds the keys and values in memory, `cache_limit_gb` the stored prefixes on disk, both in powers of 1024; None
-    leaves them to the engine and the store.
+    `attention` is "dense", or "sparse:N" where NoPE layers read whole pages of N tokens at most for each query.
+    `kv_budget_mb` bounds the keys and values in memory, `cache_limit_gb` the stored prefixes on disk, both in powers
+    of 1024; None leaves them to the engine and the store.
     """
 
     engine: str = "evidence"
@@ -155,7 +158,7 @@ def read_environment(environ: Mapping[str, str]) -> Layer:
         if not variable.startswith(PREFIX) or variable in OTHER_VARIABLES or not text:
             continue
         name = variable.removeprefix(PREFIX).lower()
-        where = f"environment {variable}"
+        where = f"{ENVIRONMENT}{variable}"
         if name not in KEYS:
             problems.append(Problem(where, name, _unknown(name), is_error=False))
             continue
@@ -169,22 +172,24 @@ def read_flags(flags: Mapping[str, object]) -> Layer:
     problems: list[Problem] = []
     for name, value in flags.items():
         if value is not None:
-            where = "flag --" + name.replace("_", "-")
+            where = f"{FLAG}--{name.replace('_', '-')}"
             _take(name, value, where, KEYS[name].check, values, problems)
     return Layer(values, tuple(problems))
 
 
 def _refuse(problems: Iterable[Problem]) -> None:
-    messages = [str(problem) for problem in problems]
-    if messages:
-        raise ConfigError("\n".join(messages), hint="longctx config validate FILE shows every problem of a file")
+    refused = list(problems)
+    if refused:
+        in_file = any(not problem.where.startswith((FLAG, ENVIRONMENT)) for problem in refused)
+        hint = "longctx config validate FILE shows every problem of a file" if in_file else ""
+        raise ConfigError("\n".join(map(str, refused)), hint)
 
 
 def _no_color(environ: Mapping[str, str]) -> Layer:
     """no-color.org: any non-empty value; a user's own settings and flags are stronger."""
     if not environ.get("NO_COLOR"):
         return Layer()
-    return Layer({"color": Setting("never", "environment NO_COLOR")})
+    return Layer({"color": Setting("never", f"{ENVIRONMENT}NO_COLOR")})
 
 
 def _read_pyproject(file: Path) -> Layer | None:
@@ -321,13 +326,13 @@ def _tokens(value: object) -> int:
 
 
 def _attention(value: object) -> str:
-    kind, _, budget = str(value).partition(":")
-    try:
-        if value == "dense" or (isinstance(value, str) and kind == "sparse"):
-            return "dense" if kind == "dense" else f"sparse:{_tokens(budget)}"
-    except ValueError:
-        pass
-    raise ValueError("must be dense, or sparse:N for a budget of N tokens (sparse:32k)")
+    if value == "dense":
+        return "dense"
+    kind, _, budget = value.partition(":") if isinstance(value, str) else ("", "", "")
+    with suppress(ValueError):
+        if kind == "sparse" and (tokens := _tokens(budget)) >= LEAST_SPARSE:
+            return f"sparse:{tokens}"
+    raise ValueError(f"must be dense, or sparse:N for a budget of N tokens, {LEAST_SPARSE} or more (sparse:32k)")
 
 
 def _switch(value: object) -> bool:

@@ -236,7 +236,7 @@ def _found(key: str, rows: "Iterable[StoredBlock]") -> "StoredBlock":
 
 def _checked(store: "DiskStore", *, repair: bool, as_json: bool) -> "Iterator[Checked]":
     """Every window's verdict; what is not in order has been named."""
-    from longctx.commands.progress import ProgressLine
+    from longctx.narration import ProgressLine
 
     rows = store.rows()
     done, total = 0, sum(row.nbytes for row in rows)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longctx.commands.engine import checkpoint
 from longctx.commands.machine import (
     MACHINE,
     Attention,
@@ -25,13 +24,17 @@ from longctx.commands.machine import (
     open_engine,
     open_store,
     option,
+    read_shape,
 )
 from longctx.commands.options import OUTPUT, settings
 from longctx.commands.streamed import write
+from longctx.commands.warming import interrupted
+from longctx.commands.windows import read_windows
 from longctx.errors import UsageError
 
 if TYPE_CHECKING:
     from longctx.engines.base import Engine, Prompt, Sampling
+    from longctx.engines.scout import ScoutEngine
     from longctx.settings import Settings
     from longctx.vocabulary import Vocabulary
 
@@ -40,6 +43,10 @@ LARGEST_PROMPT = 256 << 20
 
 Text = Annotated[
     str, typer.Argument(metavar="PROMPT", help="The text to go on with; - for standard input.", show_default=False)
+]
+Windows = Annotated[
+    str | None,
+    option("--windows", metavar="FILE", help="Put PROMPT behind the windows that `pack --as ids` wrote; - for stdin."),
 ]
 Chat = Annotated[bool, option("--chat", help="Send PROMPT as a user's message to a chat model.")]
 MaxTokens = Annotated[int, option(min=1, help="Stop after so many tokens.", panel=SAMPLING, show_default=True)]
@@ -60,6 +67,7 @@ Json = Annotated[bool, option("--json", help="Write one JSON document.", panel=O
 def complete(
     model: Model,
     prompt: Text,
+    windows: Windows = None,
     chat: Chat = False,
     max_tokens: MaxTokens = 256,
     temperature: Temperature = 0.0,
@@ -81,20 +89,24 @@ def complete(
     longctx complete --model ~/models/scout --chat "What is a spring tide?"
 
     longctx complete --model ~/models/scout --max-tokens 64 - < chapter.txt
-    """
-    from longctx.completion import complete as completed
 
+    With --windows, what `cache warm` has stored of the same sources is not read again:
+
+    longctx pack ./repo --as ids | longctx complete --model ~/models/scout --windows - --chat "Who holds the lock?"
+    """
     configured = settings({"attention": attention}, config)
     for warning in () if quiet else configured.warnings:
         typer.echo(f"longctx: {warning}", err=True)
     machine = Machine(str(dtype), str(device), threads, configured.attention, kv_budget_bytes(kv_budget, configured))
-    asked = _asked(model, _text(prompt), chat=chat)
+    asked = _asked(model, prompt, windows, chat=chat)
     sampling = _sampling(max_tokens, temperature, top_p, seed, asked.stops | set(stop_id or ()))
-    with (
-        _engine(model, machine, configured, stored=not no_cache) as engine,
-        closing(completed(engine, asked.prompt, sampling, asked.vocabulary)) as events,
-    ):
-        write(events, engine.describe(), as_json=as_json, quiet=quiet)
+    with _engine(model, machine, configured, stored=not no_cache) as engine:
+        try:
+            _answer(engine, asked, sampling, as_json=as_json, quiet=quiet)
+        except KeyboardInterrupt:
+            if no_cache or len(asked.prompt.starts) == 1:
+                raise
+            raise interrupted(engine, _closed(asked.prompt)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +118,34 @@ class Asked:
     stops: frozenset[int]
 
 
-def _asked(model: Path, text: str, *, chat: bool) -> Asked:
-    from longctx.completion import chat_ids, check_ids, plain_ids, stop_ids
-    from longctx.engines.base import contiguous
-    from longctx.vocabulary import of_model
+def _asked(model: Path, prompt: str, windows: str | None, *, chat: bool) -> Asked:
+    from longctx.completion import chat_ids, check_ids, following, plain_ids, stop_ids
+    from longctx.vocabulary import BEGIN_OF_TEXT, of_model
 
-    shape = checkpoint(model)
+    if windows == prompt == "-":
+        raise UsageError("- and --windows - both want standard input", "give the windows in a file")
+    shape = read_shape(model)
     vocabulary = of_model(model)
-    ids = (chat_ids if chat else plain_ids)(text, vocabulary)
+    packed = read_windows(windows, shape, vocabulary.special(BEGIN_OF_TEXT)) if windows else []
+    ids = (chat_ids if chat else plain_ids)(_text(prompt), vocabulary, begun=bool(packed))
     check_ids(ids, shape.vocab, model)
-    return Asked(contiguous(ids, shape.chunk), vocabulary, stop_ids(vocabulary) | set(shape.eos_ids))
+    if not ids:
+        raise UsageError("the prompt is empty", "say what is to follow the windows")
+    return Asked(following(packed, ids, shape.chunk), vocabulary, stop_ids(vocabulary) | set(shape.eos_ids))
+
+
+def _answer(engine: "Engine", asked: Asked, sampling: "Sampling", *, as_json: bool, quiet: bool) -> None:
+    from longctx.completion import complete as completed
+
+    with closing(completed(engine, asked.prompt, sampling, asked.vocabulary)) as events:
+        write(events, engine.describe(), as_json=as_json, quiet=quiet)
+
+
+def _closed(prompt: "Prompt") -> "Prompt":
+    """All windows but the last, which is never stored."""
+    from longctx.engines.base import Prompt
+
+    return Prompt(prompt.ids[: prompt.starts[-1]], prompt.starts[:-1], prompt.window_tokens)
 
 
 def _text(prompt: str) -> str:
@@ -138,7 +168,7 @@ def _sampling(max_tokens: int, temperature: float, top_p: float, seed: int | Non
 
 
 @contextmanager
-def _engine(model: Path, machine: Machine, configured: "Settings", *, stored: bool) -> "Iterator[Engine]":
+def _engine(model: Path, machine: Machine, configured: "Settings", *, stored: bool) -> "Iterator[ScoutEngine]":
     """The model, open, with the stored prefixes or without."""
     with ExitStack() as stack:
         hint = "--no-cache goes on without stored prefixes"

@@ -11,6 +11,11 @@ from longctx.errors import ConfigError
 
 app = typer.Typer(no_args_is_help=True, help="Settings, and where each comes from.")
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document.")]
+UNSET = {
+    "budget": "none",
+    "kv_budget_mb": "half of the free memory",
+    "cache_limit_gb": "half of the free disk, at most 200 GiB",
+}
 
 
 @app.command()
@@ -32,7 +37,7 @@ def show(
         typer.echo(json.dumps(rows, indent=2))
         return
     for name, each in shown.items():
-        typer.echo(f"{name:<14} {each.value!s:<24} {each.origin}")
+        typer.echo(f"{name:<14} {UNSET[name] if each.value is None else each.value!s:<38} {each.origin}")
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longctx.errors import EngineError, UsageError
+from longctx.errors import UsageError
 
 if TYPE_CHECKING:
     from longctx.capacity import Capacity, WeightFiles
@@ -42,28 +42,17 @@ def describe(
     longctx engine describe ~/models/Llama-4-Scout-17B-16E-Instruct --context 1M
     """
     from longctx.capacity import Capacity, room, weight_files
-    from longctx.commands.machine import store_place
+    from longctx.commands.machine import read_shape, store_place
     from longctx.commands.options import settings
 
     tokens = None if context is None else _tokens(context)
-    config = checkpoint(model)
+    config = read_shape(model)
     capacity, weights = Capacity(config=config, room=room(*store_place(settings({})))), weight_files(model)
     if as_json:
         typer.echo(json.dumps(_json(model, capacity, weights, tokens), indent=2))
         return
     for name, text in _rows(model, capacity, weights, tokens):
-        typer.echo(f"{name:<12}{text}")
-
-
-def checkpoint(folder: Path) -> "ScoutConfig":
-    """The shape of the model in `folder`; raises EngineError."""
-    from longctx.scout.config import read_config
-    from longctx.scout.errors import CheckpointError
-
-    try:
-        return read_config(folder)
-    except CheckpointError as error:
-        raise EngineError(str(error), "name the folder that holds config.json") from error
+        typer.echo(f"{name:<27}{text}")
 
 
 def _tokens(text: str) -> int:
@@ -82,10 +71,10 @@ def _rows(folder: Path, capacity: "Capacity", weights: "WeightFiles", tokens: in
     yield "model", show(str(folder))
     yield from _shape(capacity.config)
     yield from _sizes(capacity, weights)
-    yield from _fit(capacity)
+    yield from _fit(capacity, weights)
     if tokens is not None:
         needed = f"{tokens:,} tokens take {readable_bytes(capacity.kv_bytes(tokens))} of KV"
-        yield "context", f"{needed}: {_verdict(capacity, tokens)}"
+        yield "context", f"{needed}: {_verdict(capacity, weights, tokens)}"
 
 
 def _shape(config: "ScoutConfig") -> Rows:
@@ -103,8 +92,8 @@ def _sizes(capacity: "Capacity", weights: "WeightFiles") -> Rows:
     from longctx.terminal import readable_bytes as size
 
     nope, every = capacity.kv_bytes_per_token, capacity.all_kv_bytes_per_token
-    yield "on disk", _stored(weights)
-    yield "memory", f"{size(capacity.weight_bytes)} of weights in {capacity.config.dtype}"
+    yield "weights on disk", _stored(weights)
+    yield "weights in memory", f"{size(capacity.weight_bytes)} in {capacity.config.dtype}"
     yield "KV", f"{size(nope)} a token in the NoPE layers; in all layers it would be {size(every)}"
     yield "open window", f"{size(capacity.open_window_bytes)} of RoPE layers' KV, however long the context"
 
@@ -121,23 +110,26 @@ def _stored(weights: "WeightFiles") -> str:
     return f"{held}; {len(weights.missing)} missing, the first is {show(weights.missing[0])}"
 
 
-def _fit(capacity: "Capacity") -> Rows:
+def _fit(capacity: "Capacity", weights: "WeightFiles") -> Rows:
     from ingest.naming import show
     from longctx.terminal import readable_bytes as size
 
     free = capacity.room
-    ram = f"{capacity.longest_in_ram:,} tokens"
+    ram = f"{capacity.longest_in_ram:,} tokens{'' if weights.whole else ', were the weights here'}"
     if free.ram_bytes < capacity.base_bytes:
         ram = "no context: the weights are larger, and would be read from disk for every token"
-    yield "in memory", f"{ram} ({size(free.ram_bytes)} free)"
-    yield "stored", f"{capacity.longest_on_disk:,} tokens ({size(free.disk_bytes)} for {show(str(free.store))})"
+    yield "longest context in memory", f"{ram} ({size(free.ram_bytes)} free)"
+    yield (
+        "longest context on disk",
+        f"{capacity.longest_on_disk:,} tokens ({size(free.disk_bytes)} for {show(str(free.store))})",
+    )
 
 
-def _verdict(capacity: "Capacity", tokens: int) -> str:
+def _verdict(capacity: "Capacity", weights: "WeightFiles", tokens: int) -> str:
     if tokens > capacity.config.max_positions:
         return "more than the model's window"
     if tokens <= capacity.longest_in_ram:
-        return "fits in memory"
+        return "fits in memory" if weights.whole else "would fit in memory, were the weights here"
     if tokens <= capacity.longest_on_disk:
         return "fits on disk, not in memory"
     return "does not fit here"
@@ -169,9 +161,9 @@ def _json(folder: Path, capacity: "Capacity", weights: "WeightFiles", tokens: in
         "open_window_bytes": capacity.open_window_bytes,
         "free": {"ram_bytes": capacity.room.ram_bytes, "disk_bytes": capacity.room.disk_bytes},
         "longest_context": {"ram_tokens": capacity.longest_in_ram, "disk_tokens": capacity.longest_on_disk},
-        "context": _context_json(capacity, tokens) if tokens is not None else None,
+        "context": _context_json(capacity, weights, tokens) if tokens is not None else None,
     }
 
 
-def _context_json(capacity: "Capacity", tokens: int) -> dict[str, Any]:
-    return {"tokens": tokens, "kv_bytes": capacity.kv_bytes(tokens), "verdict": _verdict(capacity, tokens)}
+def _context_json(capacity: "Capacity", weights: "WeightFiles", tokens: int) -> dict[str, Any]:
+    return {"tokens": tokens, "kv_bytes": capacity.kv_bytes(tokens), "verdict": _verdict(capacity, weights, tokens)}

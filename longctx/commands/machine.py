@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cache.errors import CacheError
     from cache.store import DiskStore
     from longctx.engines.scout import ScoutEngine
+    from longctx.scout.config import ScoutConfig
     from longctx.settings import Settings
 
 MACHINE = "Machine"
@@ -53,7 +54,11 @@ Devices = Annotated[Device, option(help="Compute there.", panel=MACHINE, show_de
 Threads = Annotated[int | None, option(min=1, help="CPU threads.", panel=MACHINE)]
 Attention = Annotated[
     str | None,
-    option(metavar="dense|sparse:N", help="NoPE layers read every token, or the N that matter most.", panel=MACHINE),
+    option(
+        metavar="dense|sparse:N",
+        help="NoPE layers read every token, or pages of the N that matter most (128 or more).",
+        panel=MACHINE,
+    ),
 ]
 KvBudget = Annotated[
     str | None,
@@ -72,6 +77,17 @@ class Machine:
     kv_budget_bytes: int | None
 
 
+def read_shape(folder: Path) -> "ScoutConfig":
+    """The shape of the model in `folder`; raises EngineError."""
+    from longctx.scout.config import read_config
+    from longctx.scout.errors import CheckpointError
+
+    try:
+        return read_config(folder)
+    except CheckpointError as error:
+        raise EngineError(str(error), "name the folder that holds config.json") from error
+
+
 def kv_budget_bytes(given: str | None, configured: "Settings") -> int | None:
     """Bytes of KV in memory: what was typed, or what is set; None leaves it to the engine."""
     if given is None:
@@ -87,23 +103,17 @@ def kv_budget_bytes(given: str | None, configured: "Settings") -> int | None:
 @contextmanager
 def open_engine(model: Path, machine: Machine, store: "DiskStore | None") -> "Iterator[ScoutEngine]":
     """The model in a folder, open; raises EngineError."""
-    from longctx.scout.errors import ScoutError
-
-    scout = _scout()
-    try:
-        opened = scout.open(
-            model,
-            store=store,
-            dtype=machine.dtype,
-            device=machine.device,
-            threads=machine.threads,
-            attention=machine.attention,
-            kv_budget_bytes=machine.kv_budget_bytes,
-        )
-        with closing(opened):
-            yield opened
-    except ScoutError as error:
-        raise EngineError(str(error), "longctx engine describe shows what the folder holds") from error
+    opened = _scout().open(
+        model,
+        store=store,
+        dtype=machine.dtype,
+        device=machine.device,
+        threads=machine.threads,
+        attention=machine.attention,
+        kv_budget_bytes=machine.kv_budget_bytes,
+    )
+    with closing(opened):
+        yield opened
 
 
 def _scout() -> "type[ScoutEngine]":

@@ -17,6 +17,14 @@ def stdout_is_terminal() -> bool:
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def outputs_are_one() -> bool:
+    """Whether stderr ends where stdout does: on one terminal, or after `2>&1`."""
+    try:
+        return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+
+
 @contextmanager
 def open_output(path: Path | None) -> Iterator[IO[str]]:
     """stdout, or a text stream whose content replaces the file at `path` when the block ends well.

@@ -72,8 +72,11 @@ def _texts(corpus: "Corpus") -> Iterator[tuple[int, str]]:
 
 def _ids(corpus: "Corpus") -> Iterator[tuple[int, str]]:
     from longctx import plan
+    from longctx.packing import WINDOW_TOKENS
 
     for window in plan.pack(corpus):
         yield window.size, json.dumps(plan.window_ids(corpus, window)) + "\n"
-    if notes := plan.ledger_ids(corpus):
-        yield len(notes), json.dumps(notes) + "\n"
+    notes = plan.ledger_ids(corpus)
+    for start in range(0, len(notes), WINDOW_TOKENS):
+        part = notes[start : start + WINDOW_TOKENS]
+        yield len(part), json.dumps(part) + "\n"

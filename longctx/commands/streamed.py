@@ -1,56 +1,58 @@
 """An engine's run as a user sees it: the text on stdout as it comes, what it took on stderr, or one JSON document."""
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
-import typer
-
-from longctx.commands.output import open_output, stdout_is_terminal
+from longctx.commands.output import open_output, outputs_are_one, stdout_is_terminal
+from longctx.commands.prefixes import counted
 from longctx.errors import EngineError
 
 if TYPE_CHECKING:
     from longctx.completion import Delta
     from longctx.engines.base import EngineEvent, Finished, Prefilled
-    from longctx.narration import Narrator
+    from longctx.narration import ProgressLine
 
 
 def write(events: "Iterator[Delta | EngineEvent]", engine: str, *, as_json: bool, quiet: bool) -> None:
     """The text on stdout as it comes, or all in one JSON document; on stderr a line on what it took."""
-    from longctx.narration import Narrator
+    from longctx.narration import ProgressLine
 
-    with open_output(None) as stream, Narrator(quiet=quiet) as narrator:
-        written = _follow(events, None if as_json else stream, narrator, tell=not quiet and sys.stderr.isatty())
+    with (
+        open_output(None) as stream,
+        ProgressLine(quiet=quiet, quiet_for_s=0) as progress,
+        Answer(None if as_json else stream) as answer,
+    ):
+        written = _follow(events, answer, progress)
         if as_json:
             stream.write(json.dumps(_json(written, engine), indent=2) + "\n")
-        narrator.say(summary(written.finished))
+        _say(summary(written.finished), answer, progress)
 
 
-def _follow(
-    events: "Iterator[Delta | EngineEvent]", stream: IO[str] | None, narrator: "Narrator", *, tell: bool
-) -> "Written":
+def _follow(events: "Iterator[Delta | EngineEvent]", answer: "Answer", progress: "ProgressLine") -> "Written":
     from ingest.naming import show
     from longctx.completion import Delta
     from longctx.engines.base import Finished, Prefilled, Warned
 
     deltas: list[Delta] = []
     warnings: list[str] = []
-    with _shown_on(stream) as put:
-        for event in events:
-            match event:
-                case Delta():
-                    deltas.append(event)
-                    put(event.text)
-                case Prefilled() if tell:
-                    _progress(event)
-                case Warned(message):
-                    warnings.append(message)
-                    narrator.say(f"longctx: {show(message)}")
-                case Finished():
-                    return Written(deltas, warnings, event)
+    for event in events:
+        match event:
+            case Delta():
+                deltas.append(event)
+                answer.put(event.text)
+                if not answer.is_shown:
+                    progress.tell(len(deltas), f"answering: {counted(len(deltas), 'token')}")
+            case Prefilled() if not deltas:
+                _tell(event, progress)
+            case Warned(message):
+                warnings.append(message)
+                _say(f"longctx: {show(message)}", answer, progress)
+            case Finished():
+                return Written(deltas, warnings, event)
     raise EngineError("the engine stopped without saying why", "try again with --no-cache")
 
 
@@ -63,29 +65,52 @@ class Written:
     finished: "Finished"
 
 
-@contextmanager
-def _shown_on(stream: IO[str] | None) -> Iterator[Callable[[str], None]]:
-    """A function that shows text at once; on a terminal without control characters, and the last line is ended."""
-    from ingest.naming import safe_text
+class Answer(AbstractContextManager["Answer"]):
+    """Text on a stream as it comes, or nowhere; on a terminal without control characters, and the last line is ended.
 
-    terminal = stdout_is_terminal()
+    Where what is said on stderr goes to the same place, it begins on a line of its own.
+    """
 
-    def put(text: str) -> None:
-        if stream is not None and text:
-            stream.write(safe_text(text) if terminal else text)
-            stream.flush()
+    def __init__(self, stream: IO[str] | None) -> None:
+        self.is_shown = stream is not None
+        self._stream = stream
+        self._terminal = stdout_is_terminal()
+        self._shared = outputs_are_one()
+        self._is_open = False
 
-    try:
-        yield put
-    finally:
-        if terminal:
-            put("\n")
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._terminal or error is not None:
+            self.end_line()
+
+    def put(self, text: str) -> None:
+        """Show text at once."""
+        from ingest.naming import safe_text
+
+        if self._stream is not None and text:
+            self._stream.write(safe_text(text) if self._terminal else text)
+            self._stream.flush()
+            self._is_open = not text.endswith("\n")
+
+    def end_line(self) -> None:
+        """Begin a new line, unless the text alone goes to where it goes."""
+        if self._is_open and (self._terminal or self._shared):
+            self.put("\n")
 
 
-def _progress(event: "Prefilled") -> None:
-    """How far the prompt is, over itself on a terminal; gone when it is read."""
-    line = "" if event.done >= event.total else f"reading: {event.done:,} of {event.total:,} tokens"
-    typer.echo(f"\r\x1b[K{line}", nl=False, err=True)
+def _say(line: str, answer: Answer, progress: "ProgressLine") -> None:
+    if not progress.quiet:
+        answer.end_line()
+        progress.say(line)
+
+
+def _tell(event: "Prefilled", progress: "ProgressLine") -> None:
+    """How far the prompt is; nothing any more when it is read."""
+    if event.done < event.total:
+        progress.tell(event.done, f"reading: {event.done:,} of {event.total:,} tokens", event.total)
+    else:
+        progress.stop()
 
 
 def summary(finished: "Finished") -> str:
@@ -93,16 +118,23 @@ def summary(finished: "Finished") -> str:
     prefill, decode = speeds(finished)
     skipped = f"; sparse attention left out at most {finished.skipped_mass:.1%}" if finished.skipped_mass else ""
     return (
-        f"{finished.prompt_tokens:,} prompt tokens, {finished.cached_tokens:,} cached, prefill {_rate(prefill)};"
-        f" {finished.answer_tokens:,} tokens ({finished.reason}), decode {_rate(decode)}{skipped}"
+        f"{counted(finished.prompt_tokens, 'prompt token')}, {finished.cached_tokens:,} cached,"
+        f" prefill {_rate(prefill)}; {counted(finished.answer_tokens, 'token')} ({finished.reason}),"
+        f" decode {_rate(decode)}{skipped}"
     )
 
 
 def speeds(finished: "Finished") -> tuple[float | None, float | None]:
-    """Tokens a second of prefill, those from the store not counted, and of decode; None where nothing was done."""
+    """Tokens a second of prefill, those from the store not counted, and of decode; None where nothing was done.
+
+    Prefill chose the first token, and `decode_s` holds the steps to all others, a stop token among them.
+    """
+    from longctx.engines.base import Finish
+
     computed = finished.prompt_tokens - finished.cached_tokens
     prefill = computed / finished.prefill_s if computed and finished.prefill_s > 0 else None
-    decode = finished.answer_tokens / finished.decode_s if finished.answer_tokens and finished.decode_s > 0 else None
+    steps = finished.answer_tokens - (finished.reason is not Finish.STOP)
+    decode = steps / finished.decode_s if steps > 0 and finished.decode_s > 0 else None
     return prefill, decode
 
 

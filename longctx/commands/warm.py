@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longctx.commands.engine import checkpoint
 from longctx.commands.machine import (
     Attention,
     Device,
@@ -21,6 +20,7 @@ from longctx.commands.machine import (
     kv_budget_bytes,
     open_engine,
     open_store,
+    read_shape,
 )
 from longctx.commands.options import OUTPUT, Chosen, with_corpus_options
 from longctx.errors import CorpusError, DoesNotFit, EngineError
@@ -76,7 +76,7 @@ def _fitting(model: Path) -> "ScoutConfig":
     from longctx.packing import WINDOW_TOKENS
     from longctx.vocabulary import VOCABULARY_TOKENS, llama4, of_model
 
-    shape = checkpoint(model)
+    shape = read_shape(model)
     if shape.chunk != WINDOW_TOKENS:
         raise EngineError(f"{model}: its chunk is {shape.chunk:,} tokens, prompts have windows of {WINDOW_TOKENS:,}")
     if shape.vocab < VOCABULARY_TOKENS:

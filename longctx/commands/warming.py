@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from longctx.errors import EngineError, Interrupted, StoreError
+from longctx.errors import EngineError, Interrupted, LongctxError, StoreError
 
 if TYPE_CHECKING:
-    from longctx.commands.progress import ProgressLine
     from longctx.engines.base import EngineEvent, Prefilled, Prompt
     from longctx.engines.scout import ScoutEngine
+    from longctx.narration import ProgressLine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +68,8 @@ class Warming:
 
     def run(self, *, quiet: bool) -> Warmed:
         """Store all of it; raises Interrupted, and StoreError as soon as no more can be stored."""
-        from longctx.commands.progress import ProgressLine
         from longctx.engines.base import Finished
+        from longctx.narration import ProgressLine
 
         try:
             with (
@@ -80,9 +80,7 @@ class Warming:
                     if isinstance(event, Finished):
                         return self._warmed(event.prompt_tokens, event.cached_tokens, event.prefill_s)
         except KeyboardInterrupt:
-            kept = self._windows(self._stored_tokens())
-            message = f"interrupted; {kept:,} of {len(self._ends):,} windows are stored"
-            raise Interrupted(message, "the same command goes on from there") from None
+            raise interrupted(self._engine, self._prompt) from None
         raise EngineError("the engine stopped without saying why", "the same command goes on from what is stored")
 
     def _told(
@@ -129,14 +127,10 @@ class Warming:
         return ", ".join(parts)
 
     def _stored_tokens(self) -> int:
-        """What the store has of the prompt: the first that a run says, before it computes anything."""
-        from longctx.engines.base import Prefilled
-
-        with closing(self._events()) as events:
-            return next((event.done for event in events if isinstance(event, Prefilled)), 0)
+        return stored_tokens(self._engine, self._prompt)
 
     def _events(self) -> "Generator[EngineEvent, None, None]":
-        yield from self._engine.warm(self._prompt)
+        return _run(self._engine, self._prompt)
 
     def _warmed(self, stored: int, cached: int, seconds: float) -> Warmed:
         return Warmed(
@@ -147,6 +141,29 @@ class Warming:
             cached_tokens=cached,
             prefill_s=seconds,
         )
+
+
+def stored_tokens(engine: "ScoutEngine", prompt: "Prompt") -> int:
+    """What the store has of a prompt: the first that a run says, before it computes anything."""
+    from longctx.engines.base import Prefilled
+
+    with closing(_run(engine, prompt)) as events:
+        return next((event.done for event in events if isinstance(event, Prefilled)), 0)
+
+
+def interrupted(engine: "ScoutEngine", prompt: "Prompt") -> Interrupted:
+    """What Ctrl-C leaves of a prompt, as an error for a user."""
+    ends = list(accumulate(map(len, prompt.windows())))
+    try:
+        kept = bisect_right(ends, stored_tokens(engine, prompt))
+    except LongctxError:  # a store that fails just now is no news to somebody who stops
+        return Interrupted("interrupted; what was finished is kept")
+    message = f"interrupted; {kept:,} of {len(ends):,} windows are stored"
+    return Interrupted(message, "the same command goes on from there")
+
+
+def _run(engine: "ScoutEngine", prompt: "Prompt") -> "Generator[EngineEvent, None, None]":
+    yield from engine.warm(prompt)
 
 
 def _duration(seconds: float) -> str:

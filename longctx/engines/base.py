@@ -88,7 +88,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The end of an answer, and what it took."""
+    """The end of an answer, and what it took; `answer_tokens` leaves out the stop token that ended it."""
 
     reason: Finish
     prompt_tokens: int

@@ -31,19 +31,26 @@ from longctx.scout.weights import fingerprint, load_weights
 from longctx.vocabulary import of_model
 
 LAYOUT = "nope-kv/1"
+LEAST_SPARSE = 2 * PAGE_TOKENS  # the first page and the last are always read
 
 
 class ScoutEngine:
     """A checkpoint, loaded once and kept; calls of `generate` follow one another."""
 
     def __init__(
-        self, model: Scout, store: BlockStore | None, identity: Fingerprint, *, attention: str, kv_budget_bytes: int
+        self,
+        model: Scout,
+        store: BlockStore | None,
+        identity: Fingerprint,
+        *,
+        sparse_pages: int | None,
+        kv_budget_bytes: int,
     ) -> None:
         self._model = model
         self._store = store
         self._identity = identity
         self._budget = kv_budget_bytes
-        self._sparse_pages = _sparse_pages(attention)
+        self._sparse_pages = sparse_pages
 
     @classmethod
     def open(
@@ -59,12 +66,13 @@ class ScoutEngine:
     ) -> Self:
         """Load the checkpoint in `folder`; `store` stays the caller's. Raises EngineError.
 
-        `attention` is "dense" or "sparse:TOKENS"; closed windows take no more than `kv_budget_bytes` of memory, as far
-        as they lie in the store, and are read again from there for each use beyond it.
+        `attention` is "dense" or "sparse:TOKENS", of which whole pages of 64 are read; closed windows take no more
+        than `kv_budget_bytes` of memory, as far as they lie in the store, and are read again from there for each use
+        beyond it.
         """
         if threads:
             torch.set_num_threads(threads)
-        _sparse_pages(attention)
+        pages = _sparse_pages(attention)
         with _told():
             config = read_config(folder)
             precision = _dtype(config.dtype if dtype == "auto" else dtype)
@@ -72,7 +80,7 @@ class ScoutEngine:
             identity = Fingerprint(
                 model=fingerprint(folder, config, store),
                 dtype=str(precision).removeprefix("torch."),
-                layout=f"{LAYOUT} {attention}",
+                layout=f"{LAYOUT} {_computed(pages)}",
                 tokenizer=_tokenizer(folder),
                 window_tokens=config.chunk,
             )
@@ -80,7 +88,7 @@ class ScoutEngine:
                 store.remember(name_identity(identity.model), _name(folder))
             model = Scout(config, weights)
         budget = free_bytes(model.device) // 2 if kv_budget_bytes is None else kv_budget_bytes
-        return cls(model, store, identity, attention=attention, kv_budget_bytes=budget)
+        return cls(model, store, identity, sparse_pages=pages, kv_budget_bytes=budget)
 
     def generate(self, prompt: Prompt, sampling: Sampling) -> Iterator[EngineEvent]:
         """Prefill and decode; raises DoesNotFit where the model is not made for so much, EngineError otherwise."""
@@ -137,7 +145,8 @@ class ScoutEngine:
         if positions > config.max_positions:
             raise DoesNotFit(
                 f"the prompt and {answer_tokens:,} tokens of answer need {positions:,} positions, "
-                f"this model has {config.max_positions:,}"
+                f"this model has {config.max_positions:,}",
+                "a shorter prompt, or fewer tokens of answer",
             )
         if (highest := max(prompt.ids)) >= config.vocab:
             raise EngineError(f"the prompt has token {highest}, this model knows {config.vocab:,} only")
@@ -159,11 +168,17 @@ def _name(folder: Path) -> str:
 def _sparse_pages(attention: str) -> int | None:
     """The pages that "sparse:TOKENS" reads at most; None for "dense"."""
     kind, _, tokens = attention.partition(":")
-    if kind == "sparse" and tokens.isdecimal() and int(tokens) > 0:
-        return max(2, int(tokens) // PAGE_TOKENS)  # the first page and the last are always read
+    if kind == "sparse" and re.fullmatch(r"[0-9]{1,18}", tokens) and int(tokens) >= LEAST_SPARSE:
+        return int(tokens) // PAGE_TOKENS
     if attention != "dense":
-        raise EngineError(f"'{attention}' is no attention of this engine", "dense, or sparse:TOKENS")
+        hint = f"dense, or sparse:TOKENS with {LEAST_SPARSE} tokens or more"
+        raise EngineError(f"'{attention}' is no attention of this engine", hint)
     return None
+
+
+def _computed(pages: int | None) -> str:
+    """The attention that is computed: budgets of the same pages give the same bytes."""
+    return f"sparse:{pages * PAGE_TOKENS}" if pages else "dense"
 
 
 def _dtype(name: str) -> torch.dtype:
@@ -189,8 +204,10 @@ def _told() -> Iterator[None]:
     """What the parts raise on purpose, and memory that is used up, as errors for a user."""
     try:
         yield
-    except (ScoutError, CacheError) as error:
-        raise EngineError(str(error)) from error
+    except ScoutError as error:
+        raise EngineError(str(error), "longctx engine describe DIR shows what is in it") from error
+    except CacheError as error:
+        raise EngineError(str(error), "longctx cache verify says what is wrong with the store") from error
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise EngineError("memory is used up", "a smaller kv_budget_mb, or a smaller prompt") from error
     except RuntimeError as error:

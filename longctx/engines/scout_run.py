@@ -64,7 +64,7 @@ class Run:
         prefilled = time.perf_counter()
         answer = yield from self._decoded(hidden_h, sampling)
         reason = Finish.STOP if answer and answer[-1] in sampling.stop_ids else Finish.LENGTH
-        yield self._finished(reason, len(answer), prefilled)
+        yield self._finished(reason, len(answer) - (reason is Finish.STOP), prefilled)
 
     def _decoded(self, hidden_h: torch.Tensor, sampling: Sampling) -> Generator[EngineEvent, None, list[int]]:
         generator = seeded(sampling.seed)

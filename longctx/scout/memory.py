@@ -1,25 +1,38 @@
 """How much memory a device still has, asked of the driver and of the kernel; measures nothing and reserves nothing.
 
-In a container the limit of its control group counts as well as what the machine has.
+In a container the limit of its control group counts as well as what the machine has. Only a GPU's memory needs torch.
 """
 
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 MEMINFO = Path("/proc/meminfo")
 CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
-def free_bytes(device: torch.device) -> int:
-    """What can still be allocated on `device` without swapping or failing; what files only keep warm counts as free."""
+def free_bytes(device: "torch.device") -> int:
+    """What can still be allocated on `device` without swapping or failing."""
     if device.type == "cuda":
+        import torch
+
         return int(torch.cuda.mem_get_info(device)[0])
+    return free_ram_bytes()
+
+
+def free_ram_bytes() -> int:
+    """The same of this machine's memory; what files only keep warm counts as free."""
     return min(_machine_free(), _group_free(CONTROL_GROUP))
 
 
 def _machine_free() -> int:
-    return _numbers(MEMINFO.read_text("ascii"))["MemAvailable:"] * 1024
+    try:
+        return _numbers(MEMINFO.read_text("ascii"))["MemAvailable:"] * 1024
+    except OSError:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _group_free(group: Path) -> int:

@@ -77,16 +77,6 @@ def test_an_older_one_learns_what_is_new_and_what_is_gone(folder: Path, windows:
         assert [row.depth for row in store.rows()] == [0, 2, 3]
 
 
-def test_rebuild(folder: Path, windows: Windows, fill: Fill) -> None:
-    with DiskStore.open(folder) as store:
-        fill(store, windows(3)).close()
-        with sqlite3.connect(folder / "index.db") as connection:
-            connection.execute("UPDATE blocks SET nbytes = 1")
-        connection.close()
-        assert store.rebuild() == 3
-        assert all(row.nbytes > 1 for row in store.rows())
-
-
 def test_a_newer_index_is_refused_and_left_alone(folder: Path, windows: Windows, fill: Fill) -> None:
     with DiskStore.open(folder) as store:
         fill(store, windows(1)).close()
@@ -115,7 +105,6 @@ def test_a_newer_block_is_a_miss_and_left_alone(
             with pytest.raises(StoreFailed, match="newer version of longctx"):
                 chain.append(ids, payload(key))
         assert [each.verdict for each in store.verify(repair=True)] == [Verdict.NEWER]
-        store.rebuild()
     DiskStore.open(folder).close()
     assert files.block_path(folder, key).read_bytes() == before
 

@@ -411,6 +411,16 @@ def test_what_changes_the_numbers_is_another_prefix(
     assert end(list(open_engine(store, **change).generate(prompt, SHORT))).cached_tokens == 0
 
 
+def test_budgets_of_the_same_pages_share_a_prefix(open_engine: OpenEngine, store: DiskStore) -> None:
+    prompt = short_windows(20, 32, 5)
+    list(open_engine(store, attention="sparse:128").generate(prompt, SHORT))
+    cached = [
+        end(list(open_engine(store, attention=f"sparse:{budget}").generate(prompt, SHORT))).cached_tokens
+        for budget in (191, 192)
+    ]
+    assert cached == [52, 0]
+
+
 def test_other_weights_are_another_prefix(open_engine: OpenEngine, store: DiskStore, maverick: Path) -> None:
     prompt = short_windows(20, 32, 5)
     list(open_engine(store).generate(prompt, SHORT))
@@ -423,7 +433,7 @@ def test_stop_tokens_end_an_answer(open_engine: OpenEngine) -> None:
     stop = all_of_it[3]
     events = list(open_engine(None).generate(prompt, Sampling(max_tokens=70, stop_ids=frozenset({stop}))))
     assert tokens(events) == all_of_it[: all_of_it.index(stop) + 1]
-    assert end(events).reason is Finish.STOP
+    assert (end(events).reason, end(events).answer_tokens) == (Finish.STOP, len(tokens(events)) - 1)
 
 
 def test_a_seed_repeats_an_answer(open_engine: OpenEngine) -> None:
@@ -436,8 +446,9 @@ def test_a_seed_repeats_an_answer(open_engine: OpenEngine) -> None:
 
 def test_what_a_model_is_not_made_for_is_refused(open_engine: OpenEngine, make_checkpoint: Callable[..., Path]) -> None:
     engine = open_engine(None, make_checkpoint("tight", max_position_embeddings=64))
-    with pytest.raises(DoesNotFit, match="need 65 positions"):
+    with pytest.raises(DoesNotFit, match="need 65 positions") as caught:
         list(engine.generate(short_windows(20, 28), Sampling(max_tokens=5)))
+    assert caught.value.hint
     with pytest.raises(EngineError, match="knows 128 only"):
         list(engine.generate(Prompt(array("I", [128]), (0,), CHUNK), SHORT))
     with pytest.raises(EngineError, match="chunk is 32"):
@@ -518,8 +529,9 @@ def test_what_is_no_number_is_not_stored(
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     engine = open_engine(store, folder)
     for run in (engine.generate(short_windows(20, 32, 5), SHORT), engine.warm(short_windows(20, 32))):
-        with pytest.raises(EngineError, match="not a finite number"):
+        with pytest.raises(EngineError, match="not a finite number") as caught:
             list(run)
+        assert "engine describe" in caught.value.hint
     assert not store.rows()
 
 
@@ -529,7 +541,8 @@ def test_an_answer_is_never_stored(open_engine: OpenEngine, store: DiskStore) ->
 
 
 @pytest.mark.parametrize(
-    "how", [{"device": "cpu:abc"}, {"device": "tpu"}, {"dtype": "int8"}, {"attention": "sparse"}, {"attention": "mean"}]
+    "how",
+    [{"device": "cpu:abc"}, {"device": "tpu"}, {"dtype": "int8"}, {"attention": "sparse:127"}, {"attention": "mean"}],
 )
 def test_a_setting_that_is_none_is_said_at_once(open_engine: OpenEngine, how: dict[str, str]) -> None:
     with pytest.raises(EngineError, match=next(iter(how.values()))):

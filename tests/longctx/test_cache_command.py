@@ -19,10 +19,10 @@ from cache.keys import Fingerprint, name_identity
 from cache.store import DiskStore
 from longctx import cli, paths
 from longctx.byte_count import parse_bytes
-from longctx.commands.progress import ProgressLine
-from longctx.commands.warming import Warmed, Warming
+from longctx.commands.warming import Warmed, Warming, interrupted
 from longctx.engines.base import EngineEvent, Finish, Finished, Prefilled, Prompt, Warned
 from longctx.errors import ExitCode, Interrupted, StoreError
+from longctx.narration import ProgressLine
 
 SHAPE = {
     "model_type": "llama4_text",
@@ -292,6 +292,21 @@ def test_warm_stores_every_window_once(run: Run, model: Path, corpus: Path) -> N
     assert run(*words)[1].startswith("3 windows, ")
 
 
+def test_what_was_warmed_is_what_a_question_goes_on_from(
+    run: Run, model: Path, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a file and from standard input, as text and as a chat."""
+    warmed = document(run("cache", "warm", corpus, "--model", model, "--threads", "1", "--quiet", "--json"))
+    windows = tmp_path / "windows.jsonl"
+    assert run("pack", corpus, "--as", "ids", "--quiet", "-o", windows)[0] == 0
+    words = ["complete", "--model", model, "--threads", "1", "--max-tokens", "2", "--quiet", "--json"]
+    plain = document(run(*words, "--windows", windows, "How high?"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(windows.read_bytes())))
+    chat = document(run(*words, "--windows", "-", "--chat", "How high?"))
+    assert plain["cached_tokens"] == chat["cached_tokens"] == warmed["tokens"]
+    assert 0 < plain["prompt_tokens"] - warmed["tokens"] < chat["prompt_tokens"] - warmed["tokens"] < 20
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -365,7 +380,7 @@ def test_elsewhere_progress_is_a_line_now_and_then(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter([0.0, 1.0, 11.0, 12.0, 22.0])
-    monkeypatch.setattr("longctx.commands.progress.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("longctx.narration.time.monotonic", lambda: next(clock))
     with ProgressLine(4) as progress:
         for done in range(1, 5):
             progress.tell(done, f"window {done}")
@@ -386,6 +401,15 @@ def test_ctrl_c_says_how_far_it_got_and_how_to_go_on() -> None:
     with pytest.raises(Interrupted, match="3 of 4 windows are stored") as caught:
         warming(stop_at=3).run(quiet=True)
     assert "goes on from there" in caught.value.hint
+
+
+def test_ctrl_c_stays_ctrl_c_where_the_store_fails() -> None:
+    class Failing:
+        def warm(self, prompt: Prompt) -> Iterator[EngineEvent]:
+            raise StoreError("the disk is gone")
+
+    error = interrupted(Failing(), PROMPT)  # type: ignore[arg-type]  # all that is asked of an engine here
+    assert str(error) == "interrupted; what was finished is kept"
 
 
 def test_nothing_is_computed_that_can_not_be_stored(capsys: pytest.CaptureFixture[str]) -> None:

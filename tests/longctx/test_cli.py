@@ -194,6 +194,10 @@ def test_settings_are_shown_with_their_origin(tmp_path: Path) -> None:
     (tmp_path / "longctx.toml").write_text('exclude = ["*.log"]\n')
     text = run("config", "show", cwd=tmp_path).stdout
     assert "longctx.toml" in next(line for line in text.splitlines() if line.startswith("exclude"))
+    assert "half of the free disk, at most 200 GiB" in next(
+        t for t in text.splitlines() if t.startswith("cache_limit_gb")
+    )
+    assert json.loads(run("config", "show", "--json").stdout)["cache_limit_gb"]["value"] is None
     (tmp_path / "bad.toml").write_text("exclde = 3\n")
     done = run("config", "validate", "bad.toml", cwd=tmp_path)
     assert done.returncode == 2

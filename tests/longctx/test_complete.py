@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from array import array
@@ -13,8 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from longctx.commands.machine import read_shape
 from longctx.commands.streamed import speeds, summary, write
-from longctx.completion import Delta, chat_ids, check_ids, complete, plain_ids, stop_ids
+from longctx.commands.windows import read_windows
+from longctx.completion import Delta, chat_ids, check_ids, complete, following, plain_ids, stop_ids
 from longctx.engines.base import (
     Engine,
     EngineEvent,
@@ -28,7 +31,7 @@ from longctx.engines.base import (
     Warned,
     contiguous,
 )
-from longctx.errors import EngineError, ExitCode
+from longctx.errors import EngineError, ExitCode, LongctxError
 from longctx.tokens import Tokenizer
 from longctx.vocabulary import Vocabulary, llama4
 
@@ -56,7 +59,8 @@ class Scripted:
             if self.fails is not None:
                 raise self.fails
             stopped = Finish.STOP if self.ids and self.ids[-1] in sampling.stop_ids else Finish.LENGTH
-            took = {"prompt_tokens": total, "cached_tokens": 0, "answer_tokens": len(self.ids)}
+            said = len(self.ids) - (stopped is Finish.STOP)
+            took = {"prompt_tokens": total, "cached_tokens": 0, "answer_tokens": said}
             yield Finished(reason=stopped, **took, prefill_s=0.5, decode_s=2.0)
         finally:
             self.closed_runs += 1
@@ -91,6 +95,14 @@ def test_a_chat_prompt_is_what_llama4_was_trained_on() -> None:
     head, tail = [200_005, *encode("user"), 200_006, *encode("\n\n")], [*encode("assistant"), 200_006, *encode("\n\n")]
     assert list(chat_ids("Hi <|eot|>", LLAMA4)) == [200_000, *head, *encode("Hi <|eot|>"), 200_008, 200_005, *tail]
     assert len(encode("user")) == len(encode("assistant")) == len(encode("\n\n")) == 1
+
+
+def test_behind_packed_windows_nothing_is_begun_again() -> None:
+    whole = [*plain_ids("ab", SMALL)]
+    assert [*whole, *plain_ids("cd", SMALL, begun=True)] == [*plain_ids("abcd", SMALL)]
+    head = [*chat_ids("", LLAMA4)][: -len(chat_ids("", LLAMA4, begun=True))]
+    assert [*head, *chat_ids("Hi", LLAMA4, begun=True)] == [*chat_ids("Hi", LLAMA4)]
+    assert following([array("I", [1, 2]), array("I", [3])], array("I", range(5)), 4).starts == (0, 2, 3, 7)
 
 
 def test_ids_without_an_embedding_are_refused() -> None:
@@ -137,7 +149,7 @@ def test_text_goes_to_stdout_and_everything_else_to_stderr(capsys: pytest.Captur
     assert out == "high water"
     warning, took = err.splitlines()
     assert warning == r"longctx: a stored block was damaged: \x1b[2J"
-    assert took == "5 prompt tokens, 0 cached, prefill 10.0 tokens/s; 11 tokens (stop), decode 5.5 tokens/s"
+    assert took == "5 prompt tokens, 0 cached, prefill 10.0 tokens/s; 10 tokens (stop), decode 5.0 tokens/s"
 
 
 def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,8 +162,8 @@ def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(capsys.readouterr().out)
     assert document["schema"] == "longctx.completion/1"
     assert (document["text"], document["ids"], document["reason"]) == ("hi", [104, 105], "stop")
-    assert (document["prompt_tokens"], document["answer_tokens"], document["engine"]) == (5, 3, "scripted")
-    assert (document["prefill_tokens_per_s"], document["decode_tokens_per_s"]) == (10.0, 1.5)
+    assert (document["prompt_tokens"], document["answer_tokens"], document["engine"]) == (5, 2, "scripted")
+    assert (document["prefill_tokens_per_s"], document["decode_tokens_per_s"]) == (10.0, 1.0)
     assert document["warnings"] == ["a stored block was damaged: \x1b[2J"]
 
 
@@ -186,7 +198,74 @@ def test_a_terminal_sees_how_far_the_prompt_is(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "stderr", screen)
     events = [Prefilled(done=8_192, total=9_000, cached=0), *run(Scripted([*b"x"]))]
     write(iter(events), "scripted", as_json=True, quiet=False)
-    assert "\r\x1b[Kreading: 8,192 of 9,000 tokens\r\x1b[K" in screen.getvalue()
+    assert "reading: 8,192 of 9,000 tokens" in screen.getvalue()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_elsewhere_a_long_run_says_now_and_then_how_far_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    clock = iter(range(0, 1000, 6))
+    monkeypatch.setattr("longctx.narration.time.monotonic", lambda: next(clock))
+    read = [Prefilled(done=done, total=9_000, cached=0) for done in (1_000, 2_000, 3_000, 9_000)]
+    write(iter([*read, *run(Scripted([*b"tide"]))[2:]]), "scripted", as_json=as_json, quiet=False)
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "reading: 2,000 of 9,000 tokens"
+    assert any(line.startswith("answering: ") for line in said) is as_json
+
+
+def test_a_dumb_terminal_gets_no_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("TERM", "dumb")
+    write(iter([Prefilled(done=8, total=9, cached=0), *run(Scripted([*b"x"]))]), "scripted", as_json=True, quiet=False)
+    assert "\x1b" not in screen.getvalue()
+
+
+PROGRAM = """
+import sys
+from longctx.commands.streamed import write
+from longctx.completion import Delta
+from longctx.engines.base import Finish, Finished, Warned
+def events():
+    yield Delta("high", 1)
+    yield Warned("a block was damaged")
+    yield Delta(" water", 2)
+    if sys.argv[1] == "fails":
+        raise KeyboardInterrupt
+    took = {"prompt_tokens": 1, "cached_tokens": 0, "answer_tokens": 2, "prefill_s": 1.0, "decode_s": 1.0}
+    yield Finished(reason=Finish.LENGTH, **took)
+try:
+    write(events(), "scripted", as_json=False, quiet="quiet" in sys.argv)
+except KeyboardInterrupt:
+    print("stopped", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["ends"], ["high", "longctx: a block was damaged", " water", "1 prompt token, 0 cached, "]),
+        (["fails"], ["high", "longctx: a block was damaged", " water", "stopped"]),
+        (["ends", "quiet"], ["high water"]),
+        (["fails", "quiet"], ["high water", "stopped"]),
+    ],
+)
+def test_where_both_outputs_are_one_each_has_lines_of_its_own(words: list[str], expected: list[str]) -> None:
+    command = [sys.executable, "-P", "-c", PROGRAM, *words]
+    together = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    assert len(together.splitlines()) == len(expected), together
+    assert all(line.startswith(start) for line, start in zip(together.splitlines(), expected, strict=True))
+    assert subprocess.run(command, capture_output=True, text=True).stdout == "high water"
+
+
+@pytest.mark.parametrize(
+    ("answer_tokens", "reason", "rate"),
+    [(0, Finish.STOP, None), (1, Finish.LENGTH, None), (1, Finish.STOP, 0.5), (3, Finish.LENGTH, 1.0)],
+)
+def test_decode_is_timed_from_the_first_token_on(answer_tokens: int, reason: Finish, rate: float | None) -> None:
+    took = {"prompt_tokens": 9, "cached_tokens": 9, "answer_tokens": answer_tokens, "prefill_s": 1.0, "decode_s": 2.0}
+    assert speeds(Finished(reason=reason, **took)) == (None, rate)
 
 
 def test_the_summary_counts_only_what_was_computed() -> None:
@@ -194,7 +273,7 @@ def test_the_summary_counts_only_what_was_computed() -> None:
     finished = Finished(reason=Finish.LENGTH, **took, skipped_mass=0.012)
     assert speeds(finished) == (404.0, None)
     assert summary(finished) == (
-        "9,000 prompt tokens, 8,192 cached, prefill 404 tokens/s; 1 tokens (length), decode -;"
+        "9,000 prompt tokens, 8,192 cached, prefill 404 tokens/s; 1 token (length), decode -;"
         " sparse attention left out at most 1.2%"
     )
 
@@ -223,7 +302,10 @@ def folder(tmp_path: Path) -> Path:
         (["--top-p", "0", "x"], 2, "--top-p 0.0 is not above 0 and at most 1"),
         (["--kv-budget", "1.5G", "x"], 2, "--kv-budget '1.5G' is not a number of bytes"),
         (["--attention", "sparse", "x"], 2, "flag --attention: 'attention' must be dense, or sparse:N"),
+        (["--attention", "sparse:127", "x"], 2, "flag --attention: 'attention' must be dense, or sparse:N for a"),
         (["-"], 2, "the prompt is not UTF-8: invalid start byte at byte 2"),
+        (["--windows", "-", "-"], 2, "- and --windows - both want standard input"),
+        (["--windows", "none.jsonl", "x"], 2, "none.jsonl: No such file or directory"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(folder: Path, words: list[str], code: int, message: str) -> None:
@@ -243,3 +325,39 @@ def test_a_tokenizer_larger_than_the_model_is_one_line(folder: Path) -> None:
     done = longctx("complete", "--model", folder, "x")
     assert done.returncode == ExitCode.ENGINE
     assert done.stderr.startswith(f"longctx: {folder}: the prompt has token 256, but the model knows only 256")
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "message"),
+    [
+        (b"", 2, "no windows"),
+        (b"[256, 1]\n[1, 2\n", 2, "line 2: not a JSON list of token ids"),
+        (b"[256, 1]\n\n\xff\n", 2, "line 3: not a JSON list of token ids"),
+        (b"{}\n", 2, "line 1: not a JSON list of token ids"),
+        (b"[256, true]\n", 2, "line 1: not a JSON list of token ids"),
+        (b"[256, -1]\n", 2, "line 1: not a JSON list of token ids"),
+        (b"[256, 1e2]\n", 2, "line 1: not a JSON list of token ids"),
+        (b"[" * 100_000, 2, "line 1: not a JSON list of token ids"),
+        (b"[256, 1]\n[]\n", 5, "line 2: a window of 0 tokens, this model takes 1 to 16"),
+        (b"[256" + b", 1" * 16 + b"]\n", 5, "line 1: a window of 17 tokens, this model takes 1 to 16"),
+        (b"[256, 1]\n[300]\n", 5, "line 2: token 300, but the model knows only 300"),
+        (b"[256, 9" + b"9" * 30 + b"]\n", 5, "line 1: token 9"),
+        (b"[1, 2]\n", 5, "the first window does not start with token 256, this model's begin of text"),
+    ],
+)
+def test_what_are_no_windows_of_this_model_is_one_line(
+    folder: Path, tmp_path: Path, content: bytes, code: int, message: str
+) -> None:
+    file = tmp_path / "windows.jsonl"
+    file.write_bytes(content)
+    with pytest.raises(LongctxError, match=re.escape(message)) as caught:
+        read_windows(str(file), read_shape(folder), 256)
+    assert (caught.value.exit_code, "\n" in str(caught.value), bool(caught.value.hint)) == (code, False, True)
+
+
+def test_windows_from_standard_input_are_named_so(folder: Path) -> None:
+    done = longctx("complete", "--model", folder, "--windows", "-", "x", stdin=b"[1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[0] == "longctx: standard input, line 1: not a JSON list of token ids"
+    done = longctx("complete", "--model", folder, "--windows", "-", "", stdin=b"[256]")
+    assert done.stderr.splitlines()[0] == "longctx: the prompt is empty"

@@ -7,10 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from longctx.capacity import Capacity, Room, room, weight_files
-from longctx.commands.engine import checkpoint
+from longctx.capacity import Capacity, Room, WeightFiles, room, weight_files
+from longctx.commands.engine import _rows
+from longctx.commands.machine import read_shape
 from longctx.errors import EngineError, ExitCode
+from longctx.scout import memory
+from longctx.scout.config import read_config
 
 SCOUT = {
     "model_type": "llama4_text",
@@ -38,7 +42,7 @@ def model_folder(root: Path, **changed: object) -> Path:
 
 
 def capacity(folder: Path, *, ram: int = 0, disk: int = 0) -> Capacity:
-    return Capacity(config=checkpoint(folder), room=Room(ram_bytes=ram, disk_bytes=disk, store=folder))
+    return Capacity(config=read_shape(folder), room=Room(ram_bytes=ram, disk_bytes=disk, store=folder))
 
 
 def describe(*words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -120,14 +124,32 @@ def test_a_folder_with_only_a_config_is_described(tmp_path: Path) -> None:
     done = describe(model_folder(tmp_path), "--context", "1M")
     assert done.returncode == 0, done.stderr
     for line in (
-        "layers      48: 12 NoPE see everything, 36 RoPE see their chunk of 8,192",
-        "attention   40 heads of 128, 8 KV heads, qk-norm, temperature tuning",
-        "parameters  107.8 B, 17.17 B active in a token",
-        "on disk     no weights: no *.safetensors in this folder",
-        "KV          49.2 kB a token in the NoPE layers; in all layers it would be 197 kB",
+        "layers                     48: 12 NoPE see everything, 36 RoPE see their chunk of 8,192",
+        "attention                  40 heads of 128, 8 KV heads, qk-norm, temperature tuning",
+        "parameters                 107.8 B, 17.17 B active in a token",
+        "weights on disk            no weights: no *.safetensors in this folder",
+        "KV                         49.2 kB a token in the NoPE layers; in all layers it would be 197 kB",
     ):
         assert line in done.stdout.splitlines()
-    assert "context     1,000,000 tokens take 50.4 GB of KV: " in done.stdout
+    assert "context                    1,000,000 tokens take 50.4 GB of KV: " in done.stdout
+    assert "longest context in memory" in done.stdout and "fits in memory" not in done.stdout
+
+
+def test_without_weights_no_context_is_promised(tmp_path: Path) -> None:
+    config = read_config(model_folder(tmp_path))
+    roomy = Capacity(config=config, room=Room(ram_bytes=1 << 40, disk_bytes=0, store=tmp_path))
+    for files, promised in ((0, False), (1, True)):
+        weights = WeightFiles(bytes=files, files=files)
+        rows = dict(_rows(tmp_path, roomy, weights, 1000))
+        assert ("were the weights here" in rows["longest context in memory"]) is not promised
+        assert rows["context"].endswith("fits in memory") is promised
+
+
+def test_free_memory_is_what_the_engine_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in (("max", "5000"), ("current", "4000"), ("stat", "inactive_file 1500")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    monkeypatch.setattr(memory, "CONTROL_GROUP", tmp_path)
+    assert room(tmp_path).ram_bytes == 2500 == memory.free_bytes(torch.device("cpu"))
 
 
 def test_json_has_the_same_figures(tmp_path: Path) -> None:
@@ -157,7 +179,7 @@ def test_a_mistake_is_one_line(tmp_path: Path, words: list[str], code: ExitCode,
 
 def test_a_config_that_contradicts_itself_is_an_engine_error(tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="num_key_value_heads") as caught:
-        checkpoint(model_folder(tmp_path, num_key_value_heads=7))
+        read_shape(model_folder(tmp_path, num_key_value_heads=7))
     assert caught.value.hint
 
 

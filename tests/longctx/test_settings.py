@@ -151,18 +151,27 @@ def test_a_bad_budget_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("dense", "dense"), ("sparse:4096", "sparse:4096"), ("sparse:32k", "sparse:32000"), ("sparse:1", "sparse:1")],
+    [("dense", "dense"), ("sparse:4096", "sparse:4096"), ("sparse:32k", "sparse:32000"), ("sparse:128", "sparse:128")],
 )
 def test_attention_is_dense_or_has_a_budget(text: str, value: str) -> None:
     assert read_environment({"LONGCTX_ATTENTION": text}).values["attention"].value == value
     assert read_flags({"attention": text}).values["attention"].value == value
 
 
-@pytest.mark.parametrize("text", ["Dense", "dense:3", "sparse", "sparse:", "sparse:0", "sparse:-1", "sparse:a", "4096"])
+@pytest.mark.parametrize(
+    "text", ["Dense", "dense:3", "sparse", "sparse:", "sparse:127", "sparse:-1", "sparse:a", "4096"]
+)
 def test_a_bad_attention_is_refused(text: str) -> None:
     layer = read_environment({"LONGCTX_ATTENTION": text})
     assert [problem.key for problem in layer.problems] == ["attention"]
     assert "must be dense, or sparse:N" in layer.problems[0].message
+
+
+def test_only_a_bad_file_is_a_reason_to_validate_files(tmp_path: Path) -> None:
+    for wrong in ({"environ": {"LONGCTX_BUDGET": "x"}}, {"flags": {"attention": "x"}}):
+        with pytest.raises(ConfigError) as caught:
+            settings(tmp_path, **wrong)  # type: ignore[arg-type]
+        assert not caught.value.hint
 
 
 def test_limits_of_memory_and_disk_are_counts(tmp_path: Path) -> None:
@@ -175,9 +184,9 @@ def test_limits_of_memory_and_disk_are_counts(tmp_path: Path) -> None:
 
 
 def test_a_project_may_not_spend_the_machine(tmp_path: Path) -> None:
-    write(tmp_path / "project" / "longctx.toml", "cache_limit_gb = 1\nkv_budget_mb = 1\nattention = 'sparse:64'\n")
+    write(tmp_path / "project" / "longctx.toml", "cache_limit_gb = 1\nkv_budget_mb = 1\nattention = 'sparse:640'\n")
     found = settings(tmp_path)
-    assert (found.cache_limit_gb, found.kv_budget_mb, found.attention) == (None, None, "sparse:64")
+    assert (found.cache_limit_gb, found.kv_budget_mb, found.attention) == (None, None, "sparse:640")
     assert [warning.key for warning in found.warnings] == ["cache_limit_gb", "kv_budget_mb"]
 
 

@@ -70,6 +70,7 @@ def test_a_stop_id_ends_the_answer(answer: Callable[..., Answer]) -> None:
     stopped = answer("--max-tokens", "6", "--no-cache", "--stop-id", str(free[3]))
     assert stopped["reason"] == "stop"
     assert stopped["ids"] == free[: free.index(free[3])]
+    assert stopped["answer_tokens"] == len(stopped["ids"])
 
 
 def test_ctrl_c_keeps_what_was_printed(model: Path) -> None:
@@ -83,7 +84,7 @@ def test_ctrl_c_keeps_what_was_printed(model: Path) -> None:
     assert first
     assert (process.returncode, err.decode().splitlines()) == (
         ExitCode.INTERRUPTED,
-        ["longctx: interrupted; what was finished is kept"],
+        ["longctx: interrupted; 2 of 2 windows are stored", "  the same command goes on from there"],
     )
 
 

@@ -5,6 +5,7 @@ Nothing is read through a link, and no name on disk comes from content. Function
 """
 
 import contextlib
+import errno
 import fcntl
 import mmap
 import os
@@ -31,6 +32,7 @@ TEMPORARY = ".tmp-"
 WRITE_BYTES = 16 * 1024 * 1024  # so that Ctrl-C does not wait for a whole block
 KEPT_IN_QUARANTINE = 4
 SPARE_FILES = 256
+NO_FILE = {errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENODEV}  # gone, a link, a socket, a device
 
 
 class Fault(StrEnum):
@@ -92,6 +94,28 @@ def look(path: Path) -> Opened:
     """The header of the file at `path`."""
     with opened(path) as descriptor:
         return read_header(descriptor)
+
+
+def small(path: Path, most: int) -> bytes | None:
+    """The first bytes of a regular file, `most` of them at most; None for anything else, and nothing is waited for."""
+    with regular(path) as descriptor:
+        return None if descriptor is None else os.pread(descriptor, most, 0)
+
+
+@contextmanager
+def regular(path: Path) -> Iterator[int | None]:
+    """A descriptor to read a regular file by; None where there is none, but a link, a folder or a device."""
+    try:
+        descriptor = os.open(path, READ_FLAGS)
+    except OSError as error:
+        if error.errno not in NO_FILE:
+            raise
+        yield None
+        return
+    try:
+        yield descriptor if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+    finally:
+        os.close(descriptor)
 
 
 def map_private(descriptor: int, nbytes: int) -> mmap.mmap:
@@ -158,16 +182,33 @@ def quarantine(folder: Path, key: BlockKey, inode: int | None, fault: Fault, now
             os.rename(path, folder / "quarantine" / f"{now:017.6f}-{fault}-{key}{SUFFIX}")
         except OSError:
             path.unlink()
-        for old in sorted((folder / "quarantine").iterdir())[:-KEPT_IN_QUARANTINE]:
-            old.unlink(missing_ok=True)
+        empty_quarantine(folder, KEPT_IN_QUARANTINE)
         return True
     return False
+
+
+def empty_quarantine(folder: Path, kept: int = 0) -> None:
+    """Delete what was put aside but the last `kept`; what can't be deleted so stays."""
+    found = sorted((folder / "quarantine").iterdir())
+    for old in found[: max(len(found) - kept, 0)]:
+        with contextlib.suppress(OSError):
+            old.unlink()
+
+
+def quarantined_bytes(folder: Path) -> int:
+    """What the files in quarantine hold."""
+    total = 0
+    for path in (folder / "quarantine").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            status = path.lstat()
+            total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total
 
 
 def sweep(folder: Path) -> None:
     """Delete what dead processes left half-written."""
     for temporary in (folder / "blocks").glob(f"*/{TEMPORARY}*"):
-        with contextlib.suppress(FileNotFoundError), opened(temporary) as descriptor:
+        with contextlib.suppress(OSError), opened(temporary) as descriptor:
             if lock.is_free(descriptor):
                 temporary.unlink()
 

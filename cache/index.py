@@ -5,6 +5,7 @@ database before SQLite 3.51.3 when two processes write at once (sqlite.org/wal.h
 sqlite-utils makes the schema and is loaded only then: it costs 0.12 CPU-s.
 """
 
+import secrets
 import sqlite3
 import sys
 import threading
@@ -16,13 +17,15 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from cache.errors import NewerStore
-from cache.keys import BlockKey
+from cache.keys import BlockKey, is_key
 from cache.stored import StoredBlock
 
 if TYPE_CHECKING:
     import sqlite_utils
 
 BUSY_TIMEOUT_S = 30.0
+MOST = 2**50  # of anything that is counted
+LATEST = 2.0**34  # the year 2514, as late as ext4 knows
 COLUMNS = tuple(field.name for field in fields(StoredBlock))
 UPSERT = (
     f"INSERT INTO blocks ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)}) "
@@ -44,10 +47,13 @@ class Index:
     @classmethod
     def open(cls, path: Path) -> "Index":
         """Open or create; a broken file is moved aside. Raises NewerStore. The caller holds the exclusive lock."""
+        if path.exists() and not path.is_file():
+            _set_aside(path)
         try:
             return cls(path, *_checked(path))
         except sqlite3.DatabaseError as error:
-            if error.sqlite_errorcode & 0xFF not in BROKEN:
+            # without a code it is Python that can't make a text of what was stored
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF not in BROKEN:
                 raise
             _set_aside(path)
             return cls(path, *_checked(path))
@@ -62,8 +68,10 @@ class Index:
     def rows(self) -> list[StoredBlock]:
         """Every block, in no order."""
         with self._turn:
-            found = self._connection.execute(f"SELECT {', '.join(COLUMNS)} FROM blocks").fetchall()
-        return [StoredBlock(**dict(zip(COLUMNS, values, strict=True))) for values in found]
+            rows = _rows(self._connection)
+        if not all(is_sound(row) for row in rows):
+            raise _broken(self._path)
+        return rows
 
     def keys(self) -> set[BlockKey]:
         with self._turn:
@@ -79,6 +87,12 @@ class Index:
         if rows:
             with self._transaction() as connection:
                 connection.executemany(UPSERT, [asdict(row) for row in rows])
+
+    def limit_use(self, now: float) -> None:
+        """No block was used later than `now`: else a clock that was wrong once would keep it for ever."""
+        if any(row.last_used > now for row in self.rows()):
+            with self._transaction() as connection:
+                connection.execute("UPDATE blocks SET last_used = ?1 WHERE last_used > ?1", (now,))
 
     def forget(self, keys: Iterable[BlockKey]) -> None:
         """Drop rows."""
@@ -111,6 +125,31 @@ class Index:
             yield connection
 
 
+def is_sound(row: StoredBlock) -> bool:
+    """Whether a row says what a block can be; SQLite keeps any type in any column."""
+    names, times = (row.model, row.dtype, row.layout), (row.created, row.last_used)
+    return (
+        all(isinstance(key, str) and is_key(key) for key in (row.key, row.parent, row.root))
+        and row.parent != row.key
+        and all(type(count) is int and 0 <= count <= MOST for count in (row.depth, row.tokens, row.nbytes))
+        and all(isinstance(name, str) and _is_text(name) for name in names)
+        and all(isinstance(moment, float) and 0 <= moment <= LATEST for moment in times)
+    )
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _rows(connection: sqlite3.Connection) -> list[StoredBlock]:
+    found = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM blocks").fetchall()
+    return [StoredBlock(**dict(zip(COLUMNS, values, strict=True))) for values in found]
+
+
 def _text(identity: str) -> str:
     """What SQLite can take: paths may hold bytes that are no UTF-8."""
     return identity.encode(errors="backslashreplace").decode()
@@ -121,7 +160,10 @@ def _set_aside(path: Path) -> None:
     for suffix in ("", "-journal"):
         source = path.with_name(path.name + suffix)
         if source.exists():
-            source.replace(path.with_name(f"{path.name}.broken{suffix}"))
+            try:
+                source.replace(path.with_name(f"{path.name}.broken{suffix}"))
+            except OSError:  # one of the two is a folder
+                source.replace(path.with_name(f"{path.name}.broken-{secrets.token_hex(4)}{suffix}"))
 
 
 @contextmanager
@@ -145,7 +187,8 @@ def _checked(path: Path) -> tuple[sqlite3.Connection, int]:
         _migrate(connection, path)
         if connection.execute("PRAGMA quick_check").fetchone() != ("ok",):
             raise _broken(path)
-        connection.execute(f"SELECT {', '.join(COLUMNS)} FROM blocks LIMIT 0")
+        if not all(is_sound(row) for row in _rows(connection)):
+            raise _broken(path)
         connection.execute("SELECT identity, digest FROM digests LIMIT 0")
     except BaseException:
         connection.close()

@@ -10,11 +10,12 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from cache import lock
+from cache import files, lock
 from cache.keys import KEY_BYTES, BlockKey, is_key
 
 FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 LINE_BYTES = 2 * KEY_BYTES + 1
+MOST_LINES = 1_000_000
 
 
 class Lease:
@@ -71,12 +72,12 @@ def leased_keys(folder: Path) -> set[BlockKey]:
 
 
 def _keys_in(path: Path) -> list[BlockKey]:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return []
-    with open(descriptor, encoding="ascii", errors="replace") as file:
+    with files.regular(path) as descriptor:
+        if descriptor is None:
+            return []
         if lock.is_free(descriptor):
             path.unlink(missing_ok=True)
             return []
-        return [BlockKey(line) for line in file.read().splitlines() if is_key(line)]
+        content = os.pread(descriptor, min(os.fstat(descriptor).st_size, MOST_LINES * LINE_BYTES), 0)
+    lines = content.decode("ascii", errors="replace").splitlines()
+    return [BlockKey(line) for line in lines if is_key(line)]

@@ -13,8 +13,8 @@ from pathlib import Path
 from cache import files, lock, pins
 from cache.errors import Malformed, NewerStore, StoreFailed
 from cache.files import Fault, Opened
-from cache.index import Index
-from cache.keys import BlockKey
+from cache.index import LATEST, Index, is_sound
+from cache.keys import BlockKey, child_key
 from cache.leases import leased_keys
 from cache.stored import StoredBlock
 
@@ -74,11 +74,17 @@ class Place:
     def drop(self, rows: Sequence[StoredBlock]) -> None:
         """Delete blocks. Under the exclusive lock.
 
-        Out of the index first: what is killed between leaves files that the next start finds again.
+        Out of the index first: what is killed between leaves files that the next start finds again. A full disk has
+        no room for that: then the files go first, and what the index still has of them is forgotten by the next start.
         """
-        self.index.forget(row.key for row in rows)
-        for row in rows:
-            files.remove(self.path(row.key))
+        try:
+            self.index.forget(row.key for row in rows)
+        except sqlite3.OperationalError:
+            self._remove(rows)
+            with suppress(sqlite3.OperationalError):
+                self.index.forget(row.key for row in rows)
+        else:
+            self._remove(rows)
 
     def condemn(self, key: BlockKey, inode: int | None, fault: Fault) -> None:
         """Put a bad block out of the way; whoever found it goes on without it even if that fails."""
@@ -96,6 +102,10 @@ class Place:
         """The row of a block that is used now."""
         return row_of(found, self.clock())
 
+    def _remove(self, rows: Sequence[StoredBlock]) -> None:
+        for row in rows:
+            files.remove(self.path(row.key))
+
     def _has_header(self, key: BlockKey) -> bool:
         try:
             return files.look(self.path(key)).header.key == key
@@ -110,6 +120,8 @@ class Place:
 
     def _open_index(self) -> Index:
         index = Index.open(self.folder / "index.db")
+        with suppress(sqlite3.OperationalError):  # a full disk: it is only about the order in which blocks go
+            index.limit_use(self.clock())
         self._fill(index)
         return index
 
@@ -120,8 +132,9 @@ class Place:
         for key in sorted(stored - known):
             with suppress(Malformed, NewerStore, OSError):  # whoever asks for it, or verifies, is told
                 found = files.look(self.path(key))
-                rows.append(row_of(found, found.modified))
-        index.put(rows)
+                if found.header.key == key == child_key(found.header.parent, found.header.ids):
+                    rows.append(row_of(found, min(found.modified, self.clock())))
+        index.put([row for row in rows if is_sound(row)])
 
 
 def row_of(found: Opened, last_used: float) -> StoredBlock:
@@ -137,8 +150,8 @@ def row_of(found: Opened, last_used: float) -> StoredBlock:
         model=header.fingerprint.model,
         dtype=header.fingerprint.dtype,
         layout=header.fingerprint.layout,
-        created=found.modified,
-        last_used=last_used,
+        created=min(max(found.modified, 0.0), LATEST),
+        last_used=max(float(last_used), 0.0),
     )
 
 

@@ -4,6 +4,7 @@ A file is the truth, the index only remembers. The store's lock is held for name
 before it is taken and read after it was given back. Any doubt about a block is a miss.
 """
 
+import errno
 import shutil
 import sqlite3
 import time
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Block", "BlockStore", "Chain", "DiskStore", "MemoryStore", "default_limit"]
 MOST_BYTES = 200 * 1024**3
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 Bad = tuple[BlockKey, int | None, Fault]
 
 
@@ -124,7 +126,7 @@ class DiskStore:
     ) -> list[StoredBlock]:
         """Drop blocks until `target_bytes` are left, those last used before `older_than`, or all; returns them.
 
-        What is leased or pinned stays. With `dry_run` nothing is dropped.
+        What is leased or pinned stays. With `dry_run` nothing is dropped; all means the quarantine too.
         """
         with self._place.held(exclusive=True):
             rows, kept = self._place.index.rows(), self._place.kept()
@@ -135,7 +137,14 @@ class DiskStore:
                 drops = max(drops, eviction.to_free(rows, kept, sum(row.nbytes for row in rows) - left), key=len)
             if not dry_run:
                 self._place.drop(drops)
+                if everything:
+                    files.empty_quarantine(self.folder)
             return drops
+
+    def quarantined_bytes(self) -> int:
+        """What lies in quarantine; it counts towards no limit. Raises StoreFailed."""
+        with reported(self.folder):
+            return files.quarantined_bytes(self.folder)
 
     def verify(self, *, repair: bool = False) -> Iterator[Checked]:
         """Read every block wholly and say of each what it is; with `repair` bad ones go into quarantine.
@@ -212,7 +221,7 @@ class DiskStore:
         files.allow_maps(link.depth + len(windows))
         with self._place.held(exclusive=False):
             rows, bad = self._matched(link, windows)
-            lease.add(*(row.key for row in rows))
+            _lease_if_room(lease, rows)
             with suppress(sqlite3.Error):  # when a block was last used is no reason to fail
                 self._place.index.put(rows)
         if bad is not None:
@@ -256,6 +265,15 @@ class DiskStore:
             with self._place.held(exclusive=True):
                 self._place.reconcile()
         return checked
+
+
+def _lease_if_room(lease: Lease, rows: Iterable[StoredBlock]) -> None:
+    """A full disk takes no lease: blocks are used all the same, and one that is dropped meanwhile is a lost block."""
+    try:
+        lease.add(*(row.key for row in rows))
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
 
 
 def _only(key_prefix: str, keys: Iterable[BlockKey]) -> BlockKey:

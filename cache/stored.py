@@ -64,9 +64,10 @@ def count_children(rows: Iterable[StoredBlock]) -> dict[BlockKey, int]:
 
 
 def ancestry(key: BlockKey, by_key: Mapping[BlockKey, StoredBlock]) -> Iterator[StoredBlock]:
-    """A block and those before it, nearest first, as far as they are stored."""
-    row = by_key.get(key)
-    while row is not None:
+    """A block and those before it, nearest first, as far as they are stored; each once, whatever rows say."""
+    row, seen = by_key.get(key), set[BlockKey]()
+    while row is not None and row.key not in seen:
+        seen.add(row.key)
         yield row
         row = by_key.get(row.parent)
 

@@ -4,16 +4,18 @@ Sums over the checkpoint's own shape and what the system says is free just now. 
 asked; where weights are larger than memory they can still be mapped, but every token then reads them from the disk.
 """
 
-import json
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from longctx.scout.config import ScoutConfig
+from longctx.scout.errors import CheckpointError
+from longctx.scout.keys import read_json
 from longctx.scout.memory import free_ram_bytes
 
 BYTES_PER_VALUE = {"bfloat16": 2, "float16": 2, "float32": 4}
 INDEX_FILE = "model.safetensors.index.json"
+MAX_INDEX_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +113,10 @@ def weight_files(folder: Path) -> WeightFiles:
 
 def _indexed(index: Path) -> set[str]:
     try:
-        named = json.loads(index.read_bytes())["weight_map"].values()
-        return {name for name in named if isinstance(name, str)}
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        named = read_json(index, MAX_INDEX_BYTES).get("weight_map")
+    except CheckpointError:
         return set()
+    return {name for name in named.values() if isinstance(name, str)} if isinstance(named, dict) else set()
 
 
 def room(store: Path, limit_bytes: int | None = None) -> Room:

@@ -3,6 +3,8 @@
 It is the composition root: nobody imports it but `longctx.__main__`.
 """
 
+import errno
+import os
 import signal
 import sys
 from typing import Annotated, Any
@@ -21,6 +23,7 @@ from longctx.commands.plan import plan
 from longctx.errors import ExitCode, Interrupted, LongctxError
 from longctx.narration import report_error
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 DEFECT_HINT = "this is a defect of longctx; `longctx --debug …` shows where"
 
 
@@ -77,13 +80,47 @@ app.command()(completions)
 def main() -> int:
     """Run the command line; the exit code. Usage errors and --help end in SystemExit."""
     try:
-        app(prog_name="longctx")
+        _run()
     except LongctxError as error:
         report_error(error)
         return error.exit_code
     except Exception as error:
         if "--debug" in sys.argv:
             raise
+        if isinstance(error, OSError) and _is_full(error):
+            report_error(LongctxError(f"output can't be written: {error.strerror}", "is there room where it goes?"))
+            return ExitCode.FAILED
         report_error(LongctxError(f"unexpected {type(error).__name__}: {error}", DEFECT_HINT))
         return ExitCode.FAILED
     return ExitCode.OK
+
+
+def _run() -> None:
+    """Run the command line; what is left for stdout is written while its failure can still be told."""
+    try:
+        app(prog_name="longctx")
+    except SystemExit:
+        _flush()
+        raise
+    _flush()
+
+
+def _flush() -> None:
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _is_full(error: OSError) -> bool:
+    """Whether a stream took no more; what is left for stdout goes nowhere then, else its loss is told again at the end.
+
+    A file that can't be opened has its name in the error.
+    """
+    if error.filename is not None or error.errno not in FULL:
+        return False
+    try:
+        _flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+    return True

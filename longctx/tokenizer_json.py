@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+LONGEST_TOKEN = 1024  # each is tried at every split, which takes the square of its length
+
 
 class UnlikeLlama4(Exception):
     """The file tokenizes otherwise than Llama 4 does; the message says where it differs."""
@@ -34,7 +36,7 @@ def ranks(content: bytes, split_pattern: str, specials: Mapping[str, int]) -> di
 def _ranks(whole: Mapping[str, Any], split_pattern: str) -> dict[bytes, int]:
     model = whole["model"]
     if model.get("type", "BPE") != "BPE":
-        raise UnlikeLlama4(f"is a {model['type']} tokenizer, not byte-pair encoding")
+        raise UnlikeLlama4(f"is a {str(model['type'])[:40]} tokenizer, not byte-pair encoding")
     if whole.get("normalizer") is not None:
         raise UnlikeLlama4("changes the text before splitting it")
     if model.get("byte_fallback") or model.get("continuing_subword_prefix") or model.get("end_of_word_suffix"):
@@ -50,7 +52,7 @@ def _ranks(whole: Mapping[str, Any], split_pattern: str) -> dict[bytes, int]:
 def _check_specials(added: Sequence[Mapping[str, Any]], expected: Mapping[str, int]) -> None:
     for token in added:
         if token["id"] != expected.get(token["content"], token["id"]):
-            raise UnlikeLlama4(f"has {token['content']} as {token['id']}, not {expected[token['content']]}")
+            raise UnlikeLlama4(f"has {token['content']} as {str(token['id'])[:40]}, not {expected[token['content']]}")
 
 
 def _check_splitting(steps: Mapping[str, Any], split_pattern: str) -> None:
@@ -67,6 +69,8 @@ def _check_splitting(steps: Mapping[str, Any], split_pattern: str) -> None:
 
 def _bytes_of(vocabulary: Mapping[str, int]) -> dict[bytes, int]:
     alphabet = byte_alphabet()
+    if not all(0 < len(token) <= LONGEST_TOKEN for token in vocabulary):
+        raise UnlikeLlama4(f"has a token that is empty or longer than {LONGEST_TOKEN:,} characters")
     try:
         return {bytes(map(alphabet.__getitem__, token)): rank for token, rank in vocabulary.items()}
     except KeyError as error:

@@ -180,6 +180,8 @@ def _listing(path: Path, ranks: Mapping[bytes, int]) -> bytes:
     ordered = sorted(ranks, key=ranks.__getitem__)
     if [ranks[token] for token in ordered] != list(range(len(ordered))):
         raise EngineError(f"{path}: its ids are not 0 to {len(ordered) - 1:,}, each once", "is the file whole?")
+    if b"" in ranks:
+        raise EngineError(f"{path}: token {ranks[b'']:,} stands for no byte", "is the file whole?")
     lacking = [byte for byte in range(256) if bytes([byte]) not in ranks]
     if lacking:
         raise EngineError(f"{path}: no token for the byte 0x{lacking[0]:02x}", "is the file whole?")

@@ -148,13 +148,13 @@ def prune(
     target = None if to is None else _size(to)
     moment = None if older_than is None else time.time() - older_than * SECONDS_A_DAY
     with _store() as store:
-        rows, chains, kept = store.rows(), store.chains(), store.kept()
+        rows, chains, kept, aside = store.rows(), store.chains(), store.kept(), store.quarantined_bytes()
         drops = store.prune(target_bytes=target, older_than=moment, everything=everything, dry_run=dry_run)
-    stays = [row for row in rows if row.key in kept]
+    stays, aside = [row for row in rows if row.key in kept], aside if everything else 0
     if as_json:
-        typer.echo(json.dumps(pruned_json(rows, drops, stays, dry_run), indent=2))
+        typer.echo(json.dumps(pruned_json(rows, drops, stays, dry_run, aside), indent=2))
         return
-    for line in (*going(chains, rows, drops), pruned(rows, drops, dry_run), *staying(chains, rows, stays)):
+    for line in (*going(chains, rows, drops), pruned(rows, drops, dry_run, aside), *staying(chains, rows, stays)):
         typer.echo(line)
 
 
@@ -255,7 +255,13 @@ def _room(store: "DiskStore") -> dict[str, int]:
 
     rows = store.rows()
     free = shutil.disk_usage(store.folder).free
-    return {"windows": len(rows), "bytes": total_bytes(rows), "limit_bytes": store.limit_bytes, "free_disk_bytes": free}
+    return {
+        "windows": len(rows),
+        "bytes": total_bytes(rows),
+        "limit_bytes": store.limit_bytes,
+        "free_disk_bytes": free,
+        "quarantine_bytes": store.quarantined_bytes(),
+    }
 
 
 def _size(text: str) -> int:

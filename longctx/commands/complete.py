@@ -150,6 +150,8 @@ def _closed(prompt: "Prompt") -> "Prompt":
 
 def _text(prompt: str) -> str:
     """The prompt itself, or standard input."""
+    if prompt == "-" and sys.stdin is None:
+        raise UsageError("standard input is closed", "as with <&- in a shell")
     given = prompt.encode("utf-8", "surrogateescape") if prompt != "-" else sys.stdin.buffer.read(LARGEST_PROMPT + 1)
     if len(given) > LARGEST_PROMPT:
         raise UsageError(f"the prompt has more than {LARGEST_PROMPT >> 20} MiB", "no model reads that much")

@@ -51,7 +51,7 @@ def option(*names: str, help: str, panel: str | None = None, **more: Any) -> Any
 Model = Annotated[Path, option("--model", metavar="DIR", help="A Llama 4 folder as Hugging Face has it.")]
 Dtypes = Annotated[Dtype, option(help="Compute in this.", panel=MACHINE, show_default=True)]
 Devices = Annotated[Device, option(help="Compute there.", panel=MACHINE, show_default=True)]
-Threads = Annotated[int | None, option(min=1, help="CPU threads.", panel=MACHINE)]
+Threads = Annotated[int | None, option(min=1, max=1024, help="CPU threads.", panel=MACHINE)]
 Attention = Annotated[
     str | None,
     option(
@@ -123,6 +123,9 @@ def _scout() -> "type[ScoutEngine]":
         if (error.name or "").split(".")[0] not in ("torch", "safetensors"):
             raise
         raise EngineError('the scout engine needs torch: pip install "longctx[scout]"') from error
+    except (ImportError, OSError) as error:
+        reason = str(error).partition("\n")[0][:200]
+        raise EngineError(f"torch can't be loaded: {reason}", "install it again for this machine") from error
     return ScoutEngine
 
 

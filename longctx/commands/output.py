@@ -14,14 +14,19 @@ from longctx.errors import UsageError
 
 def stdout_is_terminal() -> bool:
     """Whether a person is likely to read stdout as it comes."""
-    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return stdout_is_tty() and os.environ.get("TERM") != "dumb"
+
+
+def stdout_is_tty() -> bool:
+    """Whether control characters would reach a terminal of any kind."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 def outputs_are_one() -> bool:
     """Whether stderr ends where stdout does: on one terminal, or after `2>&1`."""
     try:
         return os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
-    except (OSError, ValueError):
+    except (OSError, ValueError, AttributeError):  # None where one is closed
         return False
 
 
@@ -48,6 +53,8 @@ def _stdout() -> IO[str]:
     """stdout in UTF-8 whatever the locale, with names of undecodable bytes as they are."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
+    if sys.stdout is None:
+        raise UsageError("standard output is closed", "as with >&- in a shell")
     return sys.stdout
 
 

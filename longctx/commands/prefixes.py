@@ -32,7 +32,7 @@ def what(stored: "StoredChain | StoredBlock", name: str) -> str:
     from ingest.naming import show as shown
 
     # a layout is the engine's name for its bytes and then, after a blank, the attention they were made with
-    line = f"{shown(name) or stored.model[:8]} {stored.dtype} {stored.layout.rpartition(' ')[2]}"
+    line = shown(f"{name or stored.model[:8]} {stored.dtype} {stored.layout.rpartition(' ')[2]}")
     if not isinstance(stored, StoredChain):
         return line
     whole = "" if stored.whole else "; not whole"
@@ -42,7 +42,8 @@ def what(stored: "StoredChain | StoredBlock", name: str) -> str:
 def room_text(room: Mapping[str, int]) -> str:
     """How much is stored, how much may be, and what the disk has left."""
     used, limit, free = (readable(room[name]) for name in ("bytes", "limit_bytes", "free_disk_bytes"))
-    return f"{counted(room['windows'], 'window')}, {used} of {limit}; the disk has {free} free"
+    aside = f"; {readable(room['quarantine_bytes'])} in quarantine" if room["quarantine_bytes"] else ""
+    return f"{counted(room['windows'], 'window')}, {used} of {limit}; the disk has {free} free{aside}"
 
 
 def verdict_line(checked: "Checked", repair: bool) -> str:
@@ -75,13 +76,14 @@ def going(chains: "Sequence[StoredChain]", rows: "Sequence[StoredBlock]", drops:
     return lines if more <= 0 else [*lines[:CHAINS_SHOWN], f"and {more:,} more, see --json"]
 
 
-def pruned(rows: "Sequence[StoredBlock]", drops: "Sequence[StoredBlock]", dry_run: bool) -> str:
-    """What went, and what is left."""
+def pruned(rows: "Sequence[StoredBlock]", drops: "Sequence[StoredBlock]", dry_run: bool, aside: int) -> str:
+    """What went, and what is left; `aside` are the bytes that went from quarantine."""
     verb = "would drop" if dry_run else "dropped"
     left = readable(total_bytes(rows) - total_bytes(drops))
-    if not drops:
+    if not drops and not aside:
         return f"nothing to drop, {left} stored"
-    return f"{verb} {counted(len(drops), 'window')}, {readable(total_bytes(drops))}; {left} left"
+    also = f" and {readable(aside)} in quarantine" if aside else ""
+    return f"{verb} {counted(len(drops), 'window')}, {readable(total_bytes(drops))}{also}; {left} left"
 
 
 def staying(
@@ -133,14 +135,19 @@ def found_json(checked: "Checked", repair: bool) -> dict[str, Any]:
 
 
 def pruned_json(
-    rows: "Sequence[StoredBlock]", drops: "Sequence[StoredBlock]", stays: "Sequence[StoredBlock]", dry_run: bool
+    rows: "Sequence[StoredBlock]",
+    drops: "Sequence[StoredBlock]",
+    stays: "Sequence[StoredBlock]",
+    dry_run: bool,
+    aside: int,
 ) -> dict[str, Any]:
-    """What went, what is left, and what no pruning takes."""
+    """What went, what is left, and what no pruning takes; `aside` are the bytes that went from quarantine."""
     return {
         "schema": "longctx.pruned/1",
         "dry_run": dry_run,
         "dropped": [_row_json(row) for row in drops],
         "dropped_bytes": total_bytes(drops),
+        "quarantine_bytes": aside,
         "left_bytes": total_bytes(rows) - total_bytes(drops),
         "kept": [_row_json(row) for row in stays],
     }
@@ -158,7 +165,10 @@ def short(key: str) -> str:
 
 def when(moment: float) -> str:
     """Local time, to the minute."""
-    return datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M")
+    try:
+        return datetime.fromtimestamp(moment).strftime("%Y-%m-%d %H:%M")
+    except (OverflowError, ValueError, OSError):
+        return f"{'no date':<16}"
 
 
 def readable(nbytes: int) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
-from longctx.commands.output import open_output, outputs_are_one, stdout_is_terminal
+from longctx.commands.output import open_output, outputs_are_one, stdout_is_tty
 from longctx.commands.prefixes import counted
 from longctx.errors import EngineError
 
@@ -74,7 +74,7 @@ class Answer(AbstractContextManager["Answer"]):
     def __init__(self, stream: IO[str] | None) -> None:
         self.is_shown = stream is not None
         self._stream = stream
-        self._terminal = stdout_is_terminal()
+        self._terminal = stdout_is_tty()
         self._shared = outputs_are_one()
         self._is_open = False
 

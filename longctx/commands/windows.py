@@ -33,6 +33,8 @@ def read_windows(source: str, shape: "ScoutConfig", begin_of_text: int) -> "list
 
 def _content(source: str, name: str) -> bytes:
     try:
+        if source == "-" and sys.stdin is None:
+            raise UsageError("standard input is closed", "as with <&- in a shell")
         if source == "-":
             content = sys.stdin.buffer.read(LARGEST_FILE + 1)
         else:

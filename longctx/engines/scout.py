@@ -27,7 +27,7 @@ from longctx.scout.errors import ScoutError
 from longctx.scout.memory import free_bytes
 from longctx.scout.model import Scout
 from longctx.scout.sparse import PAGE_TOKENS
-from longctx.scout.weights import fingerprint, load_weights
+from longctx.scout.weights import file_states, fingerprint, load_weights
 from longctx.vocabulary import of_model
 
 LAYOUT = "nope-kv/1"
@@ -76,9 +76,10 @@ class ScoutEngine:
         with _told():
             config = read_config(folder)
             precision = _dtype(config.dtype if dtype == "auto" else dtype)
+            states = file_states(folder)
             weights = load_weights(folder, config, precision, _device(device))
             identity = Fingerprint(
-                model=fingerprint(folder, config, store),
+                model=fingerprint(folder, config, store, loaded=states),
                 dtype=str(precision).removeprefix("torch."),
                 layout=f"{LAYOUT} {_computed(pages)}",
                 tokenizer=_tokenizer(folder),

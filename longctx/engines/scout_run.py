@@ -13,6 +13,7 @@ it is taken as it is.
 import time
 from array import array
 from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -20,7 +21,7 @@ from cache.chain import Block, Chain
 from cache.errors import BlockLost, BlockUnmapped, CacheError
 from longctx.engines.base import EngineEvent, Finish, Finished, Prefilled, Sampling, Token, Warned
 from longctx.scout.errors import NumericTrouble
-from longctx.scout.kv import HeldSegment, MappedSegment, Segment, Shape
+from longctx.scout.kv import HeldSegment, MappedSegment, Segment, Shape, section_bytes
 from longctx.scout.model import Scout
 from longctx.scout.sampling import choose, seeded
 
@@ -157,10 +158,11 @@ class Run:
 
     def _mapped(self, block: Block) -> MappedSegment:
         config, model = self._model.config, self._model
+        depth, tokens = len(self._resident), len(block.ids)
         is_resident = sum(self._resident) + block.nbytes <= self._budget
         self._resident.append(block.nbytes if is_resident else 0)
         shape = Shape(config.kv_heads, config.head_dim, model.dtype, model.device)
-        return MappedSegment(len(block.ids), shape, block, resident=is_resident)
+        return MappedSegment(tokens, shape, Sections(block, depth, tokens, shape), resident=is_resident)
 
     def _cut(self, error: BlockLost) -> Warned:
         """Forget the bad block and all stored ones behind it, and what the open window holds."""
@@ -195,3 +197,30 @@ class Run:
             decode_s=time.perf_counter() - prefilled,
             skipped_mass=self._context.most_skipped,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """A block's sections, each of the size that the model makes them.
+
+    One that is not can't be stored again under its key, so what follows is kept in memory.
+    """
+
+    block: Block
+    depth: int
+    tokens: int
+    shape: Shape
+
+    def section(self, name: str, parts: Sequence[tuple[int, int]] | None = None) -> memoryview:
+        """See `Block.section`; raises BlockLost."""
+        try:
+            found = self.block.section(name, ()).nbytes
+        except KeyError:
+            found = -1
+        if found != section_bytes(name, self.tokens, self.shape):
+            raise BlockUnmapped(self.block.key, self.depth, f"has not the {name} of this model")
+        return self.block.section(name, parts)
+
+    def release(self) -> None:
+        """See `Block.release`."""
+        self.block.release()

@@ -20,8 +20,9 @@ from longctx.scout.keys import parse_json, read_json, shown
 # What this program computes with, as safetensors names it.
 DTYPES: Mapping[str, torch.dtype] = {"BF16": torch.bfloat16, "F16": torch.float16, "F32": torch.float32}
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
-MAX_HEADER_BYTES = 100_000_000
+MAX_HEADER_BYTES = 32 << 20
 MAX_DIMENSIONS = 8
+MAX_NUMBER = 1 << 80  # beyond any file, and short enough to be shown
 MAX_INDEX_BYTES = 64 << 20
 SHARD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,200}\.safetensors")
 PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -172,8 +173,8 @@ def _refuse_without(folder: Path) -> None:
 def _entry(path: Path, name: str, said: object, data_start: int) -> Entry:
     match said:
         case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(start), int(stop)], **more} if not more:
-            sizes = tuple(size for size in shape if type(size) is int and size >= 0)
-            if len(sizes) == len(shape) <= MAX_DIMENSIONS and 0 <= start <= stop:
+            sizes = tuple(size for size in shape if type(size) is int and 0 <= size < MAX_NUMBER)
+            if len(sizes) == len(shape) <= MAX_DIMENSIONS and 0 <= start <= stop < MAX_NUMBER:
                 return Entry(name, dtype, sizes, data_start + start, data_start + stop)
     raise CheckpointError(f"{path}: its header says of tensor {shown(name)} {shown(said)}, which can't be")
 

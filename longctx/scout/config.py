@@ -135,6 +135,7 @@ type
 DTYPES = ("bfloat16", "float16", "float32")
 MAX_CONFIG_BYTES = 4 << 20
 MAX_LAYERS = 1024
+MAX_EXPERTS = 4096
 
 
 def read_config(folder: Path) -> ScoutConfig:
@@ -180,7 +181,7 @@ def _refuse_variants(keys: Keys) -> None:
 def _config(keys: Keys, outer: Mapping[str, Json]) -> ScoutConfig:
     layers = keys.integer("num_hidden_layers", 48, high=MAX_LAYERS)
     heads, kv_heads = _heads(keys)
-    experts = keys.integer("num_local_experts", 16, high=1 << 16)
+    experts = keys.integer("num_local_experts", 16, high=MAX_EXPERTS)
     rope_layers = _rope_layers(keys, layers)
     max_positions = keys.integer("max_position_embeddings", 131072)
     theta, scaling = _rope(keys)

@@ -109,6 +109,14 @@ class Shape:
     device: torch.device
 
 
+def section_bytes(name: str, tokens: int, shape: Shape) -> int:
+    """How long a section of a window is."""
+    if name == "skipped":
+        return SHARE.size
+    rows = 2 * -(-tokens // PAGE_TOKENS) if name.endswith(".bounds") else tokens
+    return shape.kv_heads * rows * shape.head_dim * shape.dtype.itemsize
+
+
 class Source(Protocol):
     """Where a closed window's bytes lie; both may raise, and that passes through."""
 
@@ -122,7 +130,10 @@ class Source(Protocol):
 
 
 class MappedSegment:
-    """A closed window whose bytes lie elsewhere; a `resident` one keeps what it has read, on the model's device."""
+    """A closed window whose bytes lie elsewhere; a `resident` one keeps copies of what it has read whole.
+
+    All else is read where it lies, so its bytes must not change in place while they are in use.
+    """
 
     def __init__(self, tokens: int, shape: Shape, source: Source, *, resident: bool) -> None:
         self.tokens = tokens
@@ -154,9 +165,10 @@ class MappedSegment:
     def _tensor(self, name: str) -> torch.Tensor:
         if name in self._kept:
             return self._kept[name]
-        tensor = self._shaped(self._source.section(name), self._shape.head_dim)
+        tensor = self._shaped(self._source.section(name), self._shape.head_dim, copy=self._resident)
         if self._resident:
             self._kept[name] = tensor
+            self._source.release()
         return tensor
 
     def _some(self, name: str, pages: Sequence[int]) -> torch.Tensor:
@@ -170,10 +182,10 @@ class MappedSegment:
         on_disk = torch.frombuffer(self._source.section(name, parts), dtype=shape.dtype)
         return _gathered(on_disk.view(shape.kv_heads, self.tokens, shape.head_dim), pages).to(shape.device)
 
-    def _shaped(self, raw: memoryview, width: int) -> torch.Tensor:
+    def _shaped(self, raw: memoryview, width: int, *, copy: bool = False) -> torch.Tensor:
         """[k, s or p, width] on the model's device."""
         flat = torch.frombuffer(raw, dtype=self._shape.dtype)
-        return flat.view(self._shape.kv_heads, -1, width).to(self._shape.device)
+        return flat.view(self._shape.kv_heads, -1, width).to(self._shape.device, copy=copy)
 
 
 class OpenWindow:

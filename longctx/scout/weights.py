@@ -24,6 +24,7 @@ from longctx.scout.names import shapes, text_name
 from longctx.scout.product import can_pack, packed
 
 READ_BYTES = 8 << 20
+MOST_NAMED = 1 << 16  # missing tensors that are looked for by name
 REPACKED = (".experts.gate_up_proj", ".experts.down_proj", ".gate_proj.weight", ".up_proj.weight")
 
 
@@ -125,14 +126,28 @@ class Memo(Protocol):
     def remember(self, identity: str, digest: str) -> None: ...
 
 
-def fingerprint(folder: Path, config: ScoutConfig, memo: Memo | None = None) -> str:
+FileStates = Mapping[Path, str]
+
+
+def file_states(folder: Path) -> FileStates:
+    """For each weight file what changes whenever it does."""
+    return {path: _file_state(path) for path in shard_paths(folder)}
+
+
+def fingerprint(
+    folder: Path, config: ScoutConfig, memo: Memo | None = None, *, loaded: FileStates | None = None
+) -> str:
     """A digest of what the weights are: every byte of their files, and how the configuration reads them.
 
-    `memo` keeps the digests of files under what changes whenever a file does, so that they are read only once.
+    `memo` keeps the digests of files under what changes whenever a file does, so that they are read only once. With
+    `loaded`, the states before weights were loaded, other files than those are refused: they would be another model's.
     """
     digest = xxhash.xxh3_128(json.dumps(asdict(config), sort_keys=True).encode())
-    for path in shard_paths(folder):
-        digest.update(_file_digest(path, memo).encode())
+    states = file_states(folder)
+    if loaded is not None and states != loaded:
+        raise CheckpointError(f"{folder}: changed while it was read")
+    for path, state in states.items():
+        digest.update(_file_digest(path, state, memo).encode())
     return digest.hexdigest()
 
 
@@ -151,12 +166,21 @@ def _stored(folder: Path, shards: list[Shard], config: ScoutConfig) -> Stored:
                 f"{folder}: {shown(entry.name)} and {shown(stored[name][1].name)} are the same tensor"
             )
         stored[name] = (path, entry)
-    wanted = shapes(config, fused=any(name.endswith(".experts.gate_up_proj") for name in stored))
+    fused = any(name.endswith(".experts.gate_up_proj") for name in stored)
+    _refuse_too_few(folder, len(stored), config, fused=fused)
+    wanted = shapes(config, fused=fused)
     _refuse_any(folder, [name for name in wanted if name not in stored], "missing")
     _refuse_any(folder, [entry.name for name, (_, entry) in stored.items() if name not in wanted], "not known")
     for name, (path, entry) in stored.items():
         _check_entry(path, entry, wanted[name])
     return stored
+
+
+def _refuse_too_few(folder: Path, stored: int, config: ScoutConfig, *, fused: bool) -> None:
+    """A configuration can ask for millions of tensors, whose names alone would fill the memory."""
+    least = config.layers + (0 if fused else sum(config.moe_layers) * config.experts)
+    if least > stored + MOST_NAMED:
+        raise CheckpointError(f"{folder}: config.json makes it {least:,} tensors or more, the files have {stored:,}")
 
 
 def _refuse_any(folder: Path, names: list[str], what: str) -> None:
@@ -280,24 +304,26 @@ class _Loader:
         return self.files[name].tensor(self.entries[name]).to(self.device, self.dtype)
 
 
-def _file_digest(path: Path, memo: Memo | None) -> str:
+def _file_digest(path: Path, state: str, memo: Memo | None) -> str:
+    if memo is not None and (known := memo.digest(state)):
+        return known
     try:
-        state = _file_state(path)
-        if memo is not None and (known := memo.digest(state)):
-            return known
         digest = _read_digest(path)
-        if _file_state(path) != state:
-            raise CheckpointError(f"{path}: changed while it was read")
     except OSError as error:
         raise CheckpointError(f"{path}: can't be read ({error.strerror})") from None
+    if _file_state(path) != state:
+        raise CheckpointError(f"{path}: changed while it was read")
     if memo is not None:
         memo.remember(state, digest)
     return digest
 
 
 def _file_state(path: Path) -> str:
-    stat = path.stat()
-    return f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"
+    try:
+        stat, real = path.stat(), path.resolve()
+    except OSError as error:
+        raise CheckpointError(f"{path}: can't be read ({error.strerror})") from None
+    return f"{real}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"
 
 
 def _read_digest(path: Path) -> str:

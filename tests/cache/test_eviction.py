@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,3 +88,24 @@ def test_every_block_is_in_a_chain(forest: tuple[list[StoredBlock], set[BlockKey
     assert all(chain.whole == (chain.blocks == by_key[chain.tip].depth + 1) for chain in chains)
     assert kept <= {row.key for chain in chains if chain.pinned for row in ancestry(chain.tip, by_key)}
     assert sum(chain.own_bytes for chain in chains) <= sum(row.nbytes for row in rows)
+
+
+def test_rows_that_follow_each_other_end() -> None:
+    row = StoredBlock(
+        key=BlockKey("a" * 64),
+        parent=BlockKey("b" * 64),
+        root=BlockKey("f" * 64),
+        depth=1,
+        tokens=16,
+        nbytes=1,
+        model="tiny",
+        dtype="float32",
+        layout="1",
+        created=0.0,
+        last_used=0.0,
+    )
+    other = replace(row, key=row.parent, parent=row.key)
+    own = replace(row, key=BlockKey("c" * 64), parent=BlockKey("c" * 64))
+    by_key = {each.key: each for each in (row, other, own)}
+    assert [each.key for each in ancestry(row.key, by_key)] == [row.key, other.key]
+    assert list(ancestry(own.key, by_key)) == [own]

@@ -283,3 +283,45 @@ def test_an_index_that_refuses_leaves_no_block(
                 assert len(other.blocks) == 1
         assert verdicts(store) == {Verdict.OK}
         fill(store, windows(2)).close()
+
+
+def test_a_full_disk_can_be_pruned_and_used(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    def no_space(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with DiskStore.open(folder) as store:
+        fill(store, windows(3)).close()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "pwrite", no_space)
+            with store.chain(fingerprint, windows(3)) as chain:
+                assert len(chain.blocks) == 3 and chain.blocks[2].section("3.keys").nbytes == 5000
+        with monkeypatch.context() as patch:
+            patch.setattr(Index, "forget", full)
+            assert len(store.prune(everything=True)) == 3
+        assert not list(folder.glob("blocks/*/*.kv"))
+    with DiskStore.open(folder) as store:
+        assert store.rows() == []
+
+
+def test_the_quarantine_goes_with_all_and_no_folder_in_it_stops_that(
+    folder: Path, windows: Windows, fill: Fill
+) -> None:
+    with DiskStore.open(folder) as store:
+        fill(store, windows(1)).close()
+        aside = folder / "quarantine"
+        (aside / "0-folder.kv").mkdir()
+        for n in range(6):
+            (aside / f"{n}.kv").write_bytes(bytes(100))
+        assert store.quarantined_bytes() == 600
+        store.prune(everything=True, dry_run=True)
+        store.prune(target_bytes=0)
+        assert store.quarantined_bytes() == 600
+        files.empty_quarantine(folder, files.KEPT_IN_QUARANTINE)
+        assert store.quarantined_bytes() == 400
+        store.prune(everything=True)
+        assert [path.name for path in aside.iterdir()] == ["0-folder.kv"]

@@ -1,5 +1,6 @@
 """The index only remembers: whatever becomes of it, the files tell the truth."""
 
+import os
 import shutil
 import sqlite3
 from array import array
@@ -116,3 +117,86 @@ def test_times_of_use_never_go_back(folder: Path, fingerprint: Fingerprint, wind
         now[0] = 10.0
         store.chain(fingerprint, windows(1)).close()
         assert store.rows()[0].last_used == 50.0
+
+
+def test_a_clock_that_was_wrong_is_forgotten(folder: Path, windows: Windows, fill: Fill) -> None:
+    with DiskStore.open(folder, clock=lambda: 9e9) as store:
+        fill(store, windows(1)).close()
+    with DiskStore.open(folder, clock=lambda: 5e9) as store:
+        assert [row.last_used for row in store.rows()] == [5e9]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "last_used = 'x'",
+        "last_used = 1e300",
+        "created = -1e300",
+        "depth = 'a'",
+        "depth = -1",
+        "nbytes = 9e18",
+        "parent = key",
+        "root = 'no key'",
+        "model = x'ff'",
+        "layout = cast(x'ff41' as text)",
+    ],
+)
+def test_an_index_that_says_nonsense_is_made_anew(folder: Path, windows: Windows, fill: Fill, change: str) -> None:
+    with DiskStore.open(folder) as store:
+        fill(store, windows(3)).close()
+        before = [(row.key, row.parent, row.depth, row.nbytes) for row in store.rows()]
+        with sqlite3.connect(folder / "index.db") as connection:
+            connection.execute(f"UPDATE blocks SET {change} WHERE depth = 1")
+        connection.close()
+        with pytest.raises(StoreFailed, match="index of the block store"):
+            store.rows()
+    with DiskStore.open(folder) as store:
+        assert [(row.key, row.parent, row.depth, row.nbytes) for row in store.rows()] == before
+    assert (folder / "index.db.broken").exists()
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_folder_in_its_place_is_set_aside(folder: Path, windows: Windows, fill: Fill, taken: bool) -> None:
+    with DiskStore.open(folder) as store:
+        fill(store, windows(2)).close()
+    if taken:
+        (folder / "index.db").rename(folder / "index.db.broken")
+    else:
+        (folder / "index.db").unlink()
+    (folder / "index.db" / "more").mkdir(parents=True)
+    with DiskStore.open(folder) as store:
+        assert len(store.rows()) == 2
+
+
+def test_a_file_under_anothers_name_or_its_own_parent_is_not_entered(
+    folder: Path, fingerprint: Fingerprint, windows: Windows
+) -> None:
+    files.prepare(folder)
+    ids = windows(1)[0]
+    own, other = BlockKey("ab" * 32), BlockKey("cd" * 32)
+    for key, parent, name in ((own, own, own), (child_key(fingerprint.root(), ids), fingerprint.root(), other)):
+        link = block_format.Link(fingerprint=fingerprint, parent=parent, depth=0)
+        head, header = block_format.pack(link, key, ids, {"k": memoryview(b"1")})
+        path = files.block_path(folder, name)
+        path.parent.mkdir()
+        path.write_bytes(head.ljust(header.file_bytes, b"\0"))
+        assert files.look(path).header.key == key
+    with DiskStore.open(folder) as store:
+        assert store.rows() == [] and store.chains() == []
+        assert {each.verdict for each in store.verify()} == {Verdict.DAMAGED}
+
+
+@pytest.mark.parametrize("moment", [-5e9, 2.0**36])
+def test_a_file_of_no_time_is_entered_all_the_same(folder: Path, windows: Windows, fill: Fill, moment: float) -> None:
+    with DiskStore.open(folder) as store:
+        fill(store, windows(1)).close()
+        (row,) = store.rows()
+    (folder / "index.db").unlink()
+    try:
+        os.utime(files.block_path(folder, row.key), (moment, moment))
+    except OSError:
+        pytest.skip("this file system has no such time")
+    for _ in range(2):
+        with DiskStore.open(folder) as store:
+            assert len(store.rows()) == 1
+    assert not (folder / "index.db.broken").exists()

@@ -22,8 +22,9 @@ from longctx.engines import scout_run
 from longctx.engines.base import EngineEvent, Finish, Finished, Prefilled, Prompt, Sampling, Token, Warned, contiguous
 from longctx.engines.scout import ScoutEngine
 from longctx.errors import DoesNotFit, EngineError
-from longctx.scout.kv import Context, MappedSegment
+from longctx.scout.kv import Context, HeldSegment, MappedSegment
 from longctx.scout.model import Scout
+from longctx.scout.weights import load_weights
 
 CHUNK = 32
 
@@ -553,3 +554,38 @@ def test_a_setting_that_is_none_is_said_at_once(open_engine: OpenEngine, how: di
 def test_sampling_that_makes_no_sense_is_refused_when_it_is_made(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=str(next(iter(bad.values())))):
         Sampling(**bad)  # type: ignore[arg-type]
+
+
+def test_weights_that_are_replaced_while_they_load_are_refused(
+    open_engine: OpenEngine, store: DiskStore, scout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(scout, tmp_path / "model"))
+
+    def loaded(*given: object) -> object:
+        weights = load_weights(*given)  # type: ignore[arg-type]
+        shutil.copy(folder / "model.safetensors", folder / "new")
+        (folder / "new").replace(folder / "model.safetensors")
+        return weights
+
+    monkeypatch.setattr("longctx.engines.scout.load_weights", loaded)
+    with pytest.raises(EngineError, match="changed while it was read"):
+        open_engine(store, folder)
+
+
+@pytest.mark.parametrize("spoil", [lambda raw: raw[:-4], None])
+def test_a_block_of_another_shape_is_computed_in_memory(
+    open_engine: OpenEngine, store: DiskStore, monkeypatch: pytest.MonkeyPatch, spoil: Callable[..., object] | None
+) -> None:
+    prompt = contiguous(ids(4 * CHUNK + 3), CHUNK)
+    expected = tokens(list(open_engine().generate(prompt, SHORT)))
+    whole = HeldSegment.sections
+
+    def sections(held: HeldSegment) -> dict[str, object]:
+        (name, raw), *others = whole(held).items()
+        return {**({name: spoil(raw)} if spoil else {}), **dict(others)}
+
+    monkeypatch.setattr(HeldSegment, "sections", sections)
+    found = list(open_engine(store).generate(prompt, SHORT))
+    assert tokens(found) == expected
+    (said,) = warnings(found)
+    assert "of this model; from window 1 on the prefix is kept in memory only" in said

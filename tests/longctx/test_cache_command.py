@@ -19,6 +19,7 @@ from cache.keys import Fingerprint, name_identity
 from cache.store import DiskStore
 from longctx import cli, paths
 from longctx.byte_count import parse_bytes
+from longctx.commands.prefixes import when
 from longctx.commands.warming import Warmed, Warming, interrupted
 from longctx.engines.base import EngineEvent, Finish, Finished, Prefilled, Prompt, Warned
 from longctx.errors import ExitCode, Interrupted, StoreError
@@ -239,6 +240,40 @@ def test_prune_names_what_goes_and_what_stays(run: Run, fill: Callable[..., list
     assert run("cache", "unpin", pinned[0])[0] == 0
     assert run("cache", "prune", "--all")[1].splitlines()[-1] == "dropped 2 windows, 16.4 kB; 0 B left"
     assert run("cache", "prune", "--all")[1] == "nothing to drop, 0 B stored\n"
+
+
+def test_what_a_header_says_reaches_no_terminal_as_it_is(run: Run, folder: Path) -> None:
+    ids, hostile = array("I", range(16)), replace(TINY, model="\x1b[31mred", dtype="\x1b[2J", layout="x \x1b]0;t\x07")
+    with DiskStore.open(folder) as store, store.chain(hostile, [ids]) as chain:
+        key = chain.append(ids, {"1.\x1b[5m": bytes(BLOCK // 2)}).key
+    path = next(folder.rglob(f"{key}.kv"))
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    said = [
+        run("cache", *words)[1] for words in (["ls"], ["show", key], ["pin", key], ["prune", "--all"], ["unpin", key])
+    ]
+    said += [run("cache", "verify")[1], run("cache", "prune", "--all")[1]]
+    assert all(said) and "\x1b" not in "".join(said) and "\x07" not in "".join(said)
+    assert "damaged in 1.\\x1b[5m" in said[-2]
+    assert "\\x1b[31mred \\x1b[2J \\x1b]0;t\\x07" in said[0]
+
+
+def test_prune_all_takes_the_quarantine(run: Run, fill: Callable[..., list[str]], folder: Path) -> None:
+    keys = fill(0)
+    path = next(folder.rglob(f"{keys[0]}.kv"))
+    path.write_bytes(b"x" * BLOCK)
+    run("cache", "verify", "--repair")
+    assert run("cache", "ls")[1].endswith("8.19 kB in quarantine\n")
+    assert run("cache", "prune", "--to", "0")[1] == "nothing to drop, 0 B stored\n"
+    for words, verb in ((["--dry-run"], "would drop"), ([], "dropped")):
+        assert (
+            run("cache", "prune", "--all", *words)[1] == f"{verb} 0 windows, 0 B and 8.19 kB in quarantine; 0 B left\n"
+        )
+    assert document(run("cache", "ls", "--json"))["quarantine_bytes"] == 0
+    assert document(run("cache", "prune", "--all", "--json"))["quarantine_bytes"] == 0
+
+
+def test_a_moment_beyond_dates_is_shown() -> None:
+    assert [len(when(moment)) for moment in (0.0, 1e300, -1e300)] == [16, 16, 16]
 
 
 def test_a_pin_before_the_key_is_found(run: Run, fill: Callable[..., list[str]]) -> None:

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from longctx import cli
+from longctx.commands import streamed
 from longctx.errors import ExitCode
 
 PROMPT = "The spring tide at the north mole reaches seven metres, and the neap tide four."
@@ -97,3 +98,35 @@ def test_without_torch_one_line_says_how_to_get_it(model: Path) -> None:
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (ExitCode.ENGINE, "")
     assert done.stderr == 'longctx: the scout engine needs torch: pip install "longctx[scout]"\n'
+
+
+@pytest.mark.parametrize(
+    ("stream", "message"), [("<&-", "standard input is closed"), (">&-", "standard output is closed")]
+)
+def test_a_closed_stream_is_one_line(model: Path, stream: str, message: str) -> None:
+    command = f"{sys.executable} -P -m longctx complete --model {model} --no-cache - {stream}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, input="x")
+    assert done.returncode == ExitCode.USAGE
+    assert done.stderr.startswith(f"longctx: {message}\n")
+
+
+def test_a_broken_torch_is_one_line(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise OSError('libtorch_cpu.so: cannot open\\nmore')")
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        f"sys.argv = ['longctx', 'complete', '--model', {str(model)!r}, 'x']\n"
+        "from longctx.cli import main; sys.exit(main())"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
+    assert done.returncode == ExitCode.ENGINE
+    assert done.stderr.splitlines()[0] == "longctx: torch can't be loaded: libtorch_cpu.so: cannot open"
+
+
+def test_a_dumb_terminal_gets_no_control_characters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    with streamed.Answer(sys.stdout) as shown:
+        shown.put("a\x1b[2Jb")
+    assert "\x1b" not in capsys.readouterr().out

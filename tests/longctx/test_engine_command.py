@@ -104,6 +104,11 @@ def test_a_broken_index_counts_as_none(tmp_path: Path, index: bytes) -> None:
     assert weight_files(tmp_path).bytes == 3
 
 
+def test_an_index_that_never_ends_counts_as_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.safetensors.index.json")
+    assert not weight_files(tmp_path).whole
+
+
 def test_room_is_that_of_a_store_which_need_not_be_there(tmp_path: Path) -> None:
     store = tmp_path / "none" / "prefix"
     assert room(store, limit_bytes=1000).disk_bytes == 1000
@@ -192,3 +197,15 @@ def test_describing_loads_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1] == "False", done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_under_stdout_is_one_line(tmp_path: Path, unbuffered: str) -> None:
+    command = f"{sys.executable} -P -m longctx engine describe {model_folder(tmp_path)} >/dev/full"
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment)
+    assert done.returncode == ExitCode.FAILED
+    assert done.stderr == (
+        "longctx: output can't be written: No space left on device\n  is there room where it goes?\n"
+    )

@@ -131,6 +131,7 @@ def test_a_folder_with_nothing_in_it_is_one_line(tmp_path: Path) -> None:
         (b"YQ== 0 YQ==", "not a list of base64 and ids"),
         (b"YQ== zero\n", "not a list of base64 and ids"),
         (b"", "no token for the byte 0x00"),
+        (b"= 0\n", "token 0 stands for no byte"),
         (tokenizer_model(SMALL[1:]), "no token for the byte 0xff"),
         (tokenizer_model(SMALL).replace(b" 7\n", b" 8\n"), "not 0 to 265, each once"),
         (tokenizer_model(SMALL).split(b"\n", 1)[1], "not 0 to 264, each once"),
@@ -159,7 +160,10 @@ STEPS = ("pre_tokenizer", "pretokenizers")
     ("apply", "message"),
     [
         (change("model", "type", to="Unigram"), "is a Unigram tokenizer"),
+        (change("model", "type", to=["long"] * 5000), "is a ['long', 'long', 'long', 'long', 'long', tokenizer"),
         (change("model", "byte_fallback", to=True), "is not byte-level"),
+        (lambda fields: fields["model"]["vocab"].update({"": 266}), "empty or longer than 1,024"),
+        (lambda fields: fields["model"]["vocab"].update({"a" * 1025: 266}), "empty or longer than 1,024"),
         (change("model", "ignore_merges", to=False), "ignore_merges is off"),
         (change("model", "vocab", to={"▁the": 0}), "is not byte-level"),
         (change("model", "vocab", to=["a"]), "has not the form"),

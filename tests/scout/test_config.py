@@ -259,6 +259,7 @@ def test_other_ways_to_say_it(said: dict[str, Any], field: str, value: object, r
         (text(hidden_size=5120.5), ["'hidden_size'"]),
         (text(hidden_size=True), ["'hidden_size'", "true"]),
         (text(num_hidden_layers=10**9), ["'num_hidden_layers'", "1024"]),
+        (text(num_local_experts=4097), ["'num_local_experts'", "4096"]),
         (text(num_key_value_heads=7), ["'num_key_value_heads'", "7", "40"]),
         (text(head_dim=127), ["'head_dim'", "127"]),
         (text(num_experts_per_tok=17), ["'num_experts_per_tok'", "17", "16"]),

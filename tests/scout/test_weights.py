@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from longctx.scout.config import ScoutConfig, read_config
 from longctx.scout.errors import CheckpointError
 from longctx.scout.product import product
-from longctx.scout.weights import Mixture, Mlp, Weights, fingerprint, load_weights
+from longctx.scout.weights import Mixture, Mlp, Weights, file_states, fingerprint, load_weights
 
 CPU = torch.device("cpu")
 FOLDERS = ["scout", "maverick", "scout_bf16", "scout_fp16", "scout_per_expert", "scout_sharded", "scout_multimodal"]
@@ -358,6 +358,8 @@ def entry(start: object = 0, stop: object = 4, dtype: object = "F32", shape: obj
         (header(b'{"a": {"dtype": "F32"}, "a": {}}'), "twice"),
         (header({"a": entry(0, 4)}), "cut off: tensor .* ends at byte"),
         (header({"a": entry(0, 1 << 70, shape=[1 << 68])}), "cut off"),
+        (header({"a": entry(0, int("9" * 4300))}, b"1234"), "can't be"),
+        (header({"a": entry(0, 4, shape=[int("9" * 4300)])}, b"1234"), "can't be"),
         (header({"a": entry(4, 0)}, b"1234"), "can't be"),
         (header({"a": entry(-4, 0)}, b"1234"), "can't be"),
         (header({"a": entry(0, 4, shape=[-1])}, b"1234"), "can't be"),
@@ -384,9 +386,9 @@ def test_a_file_that_lies_is_refused(folder: Path, raw: bytes, said: str) -> Non
 
 def test_a_header_too_long_to_be_one_is_not_read(folder: Path) -> None:
     path = folder / "model.safetensors"
-    path.write_bytes((200 << 20).to_bytes(8, "little"))
+    path.write_bytes((33 << 20).to_bytes(8, "little"))
     os.truncate(path, 300 << 20)  # a hole, which takes no disk
-    with pytest.raises(CheckpointError, match="its header would have 209715200 bytes"):
+    with pytest.raises(CheckpointError, match="its header would have 34603008 bytes"):
         load(folder)
 
 
@@ -439,6 +441,24 @@ def test_a_file_that_changes_while_it_is_read_has_no_fingerprint(folder: Path, m
     with pytest.raises(CheckpointError, match="changed while it was read"):
         fingerprint(folder, read_config(folder), memo)
     assert memo.known == {}
+
+
+def test_files_that_are_replaced_after_they_were_loaded_have_no_fingerprint(folder: Path, maverick: Path) -> None:
+    config, memo = read_config(folder), Notes()
+    fingerprint(folder, config, memo, loaded=file_states(folder))
+    states = file_states(folder)
+    shutil.copy(maverick / "model.safetensors", folder / "new")
+    (folder / "new").replace(folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match="changed while it was read"):
+        fingerprint(folder, config, memo, loaded=states)
+
+
+def test_millions_of_missing_tensors_are_counted_not_named(folder: Path) -> None:
+    config = replaced(read_config(folder), layers=1024, experts=4096, moe_layers=(True,) * 1024)
+    path = folder / "model.safetensors"
+    path.write_bytes(header({"norm.weight": entry()}, b"1234"))
+    with pytest.raises(CheckpointError, match="4,195,328 tensors or more, the files have 1"):
+        load_weights(folder, config, torch.float32, torch.device("cpu"))
 
 
 class Notes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from longctx.commands.options import OUTPUT, Chosen, with_corpus_options
-from longctx.commands.output import open_output, stdout_is_terminal
+from longctx.commands.output import open_output, stdout_is_tty
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus
@@ -53,7 +53,7 @@ def pack(
     from ingest.naming import safe_text
 
     with chosen.corpus(sources or [], index=False) as (corpus, narrator), open_output(output) as stream:
-        shown = safe_text if output is None and stdout_is_terminal() else str
+        shown = safe_text if output is None and stdout_is_tty() else str
         total = parts = 0
         for ids, text in _texts(corpus) if form is Form.TEXT else _ids(corpus):
             stream.write(shown(text))

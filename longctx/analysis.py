@@ -13,6 +13,7 @@ from longctx import evidence
 from longctx.answer import Answer, summarise
 from longctx.citations import Citation, CitationStatus, Claimed, check
 from longctx.corpus import Corpus, index_key
+from longctx.engines.base import Identity
 from longctx.errors import CorpusError
 from longctx.manifest import Entry
 
@@ -39,7 +40,7 @@ def ask(corpus: Corpus, question: str, *, limit: int = QUOTES_SHOWN, question_id
         found=bool(citations),
         answer_markdown=markdown or NOT_FOUND,
         citations=citations,
-        engine="evidence",
+        engine=Identity(kind="evidence"),
         corpus=summary,
         notice=NOTICE,
         question_id=question_id,

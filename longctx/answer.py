@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any
 
 from ingest.outcome import Status
 from longctx.citations import Citation
 from longctx.corpora import FileRecord
+from longctx.engines.base import Identity
 from longctx.files import cost
 
 SCHEMA = "longctx.answer/1"
@@ -25,25 +27,74 @@ class CorpusSummary:
     remarks: tuple[tuple[str, str, str], ...] = ()
 
 
+class Ending(StrEnum):
+    """Why an answer ended; only the first is a whole answer."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+class Mode(StrEnum):
+    """How much of a corpus is sent: all of it, or the parts that bear most on the question within a limit."""
+
+    FULL = "full"
+    FOCUS = "focus"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a model was given of a corpus, in tokens; `unread` are the paths of which it had nothing but perhaps
+    passages, `partly` those of which it had a part."""
+
+    mode: Mode
+    read_tokens: int
+    corpus_tokens: int
+    unread: tuple[str, ...] = ()
+    partly: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """How much of an answer is cited: sentences that state something, those with a citation, those with a verified
+    one."""
+
+    sentences: int
+    cited: int
+    verified: int
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an engine said to a question. `notice` is what a reader must know of how it was made."""
+    """What an engine said to a question. `notice` is what a reader must know of how it was made.
+
+    `answer_markdown` has footnote marks where `raw`, what the model wrote, has citations of its own grammar.
+    `tokens` has no "cached" where the engine reports none; `error` is why an answer failed on its way.
+    """
 
     question: str
     found: bool
     answer_markdown: str
     citations: tuple[Citation, ...]
-    engine: str
+    engine: Identity
     corpus: CorpusSummary
     notice: str = ""
     question_id: str | None = None
     tokens: Mapping[str, int] = field(default_factory=dict)
     timing: Mapping[str, float] = field(default_factory=dict)
+    raw: str = ""
+    ending: Ending = Ending.STOP
+    error: str = ""
+    reading: Reading | None = None
+    coverage: Coverage | None = None
+    warnings: tuple[str, ...] = ()
+    session: str | None = None
 
     @property
     def id(self) -> str:
         """Names what was asked and answered; equal answers of one corpus have equal ids."""
-        named = "\0".join([self.corpus.id, self.engine, self.question, self.answer_markdown])
+        named = "\0".join([self.corpus.id, self.engine.kind, self.question, self.answer_markdown])
         return hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
@@ -69,9 +120,18 @@ def to_json(answer: Answer) -> dict[str, Any]:
         "notice": answer.notice,
         "tokens": dict(answer.tokens),
         "timing": {name: round(seconds, 3) for name, seconds in answer.timing.items()},
-        "engine": {"kind": answer.engine},
+        "engine": _engine(answer),
         "corpus": corpus_json(answer.corpus),
+        "ending": str(answer.ending),
+        "coverage": asdict(answer.coverage) if answer.coverage else None,
+        "reading": _reading(answer.reading) if answer.reading else None,
+        "warnings": list(answer.warnings),
+        "session": answer.session,
     }
+    if answer.raw:
+        fields["raw"] = answer.raw
+    if answer.error:
+        fields["error"] = answer.error
     return fields if answer.question_id is None else {"question_id": answer.question_id, **fields}
 
 
@@ -101,6 +161,24 @@ def _citation(citation: Citation) -> dict[str, Any]:
         "kind": str(citation.kind),
         "name": citation.name,
         "also": list(citation.also),
+        "document_id": citation.document_id or None,
+        "claim": citation.claim,
+        "share": round(citation.share, 3),
+        "is_current": citation.is_current,
+    }
+
+
+def _engine(answer: Answer) -> dict[str, Any]:
+    return {name: text for name, text in asdict(answer.engine).items() if text}
+
+
+def _reading(reading: Reading) -> dict[str, Any]:
+    return {
+        "mode": str(reading.mode),
+        "read_tokens": reading.read_tokens,
+        "corpus_tokens": reading.corpus_tokens,
+        "unread": list(reading.unread),
+        "partly": list(reading.partly),
     }
 
 

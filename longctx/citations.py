@@ -11,17 +11,32 @@ from ingest.document import Document, Kind
 
 
 class CitationStatus(StrEnum):
-    """What the check of a quote gave."""
+    """What the check of a quote gave.
+
+    verified    the quote stands in the document that was cited, letter for letter once white space, line-end hyphens
+                and Unicode forms are folded
+    relocated   it stands in another document that was sent; the citation names that one
+    near        most of it stands in the document as one run (`Citation.share`), the rest does not
+    unverified  it was not found; nothing is highlighted
+    unknown     no document with that id was sent
+    """
 
     VERIFIED = "verified"
     RELOCATED = "relocated"
+    NEAR = "near"
     UNVERIFIED = "unverified"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Citation:
     """A quote and where it stands. `lines` are 1-based and inclusive, `page` counts from 1, `chars` are offsets
-    into the document's text; what does not apply is None. `sha256` is of the file's bytes as they were read."""
+    into the document's text; what does not apply is None. `sha256` is of the file's bytes as they were read.
+
+    `quote` is the document's own text where it was found, else what was claimed. `document_id` is what the model
+    cited, `claim` the words it cited for; `share` is how much of the claimed quote was found. `is_current` is false
+    for a text that its file no longer has.
+    """
 
     n: int
     status: CitationStatus
@@ -35,6 +50,10 @@ class Citation:
     kind: Kind
     name: str = ""
     also: tuple[str, ...] = ()
+    document_id: str = ""
+    claim: str = ""
+    share: float = 1.0
+    is_current: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ LongctxError (1)
 ├── CorpusError (3)      nothing readable, or a file failed under --strict
 ├── DoesNotFit (4)       over a budget or an engine's limit
 ├── EngineError (5)      unreachable, out of memory, died, timed out
+├── EvidenceGate (6)     an answer whose citations are not all verified, under --require-verified
 ├── Interrupted (130)    Ctrl-C
 └── StoreError (1)       a database of ours is newer, locked or broken
 """
@@ -65,6 +66,12 @@ class EngineError(LongctxError):
     """The engine could not be reached, died or timed out."""
 
     exit_code = ExitCode.ENGINE
+
+
+class EvidenceGate(LongctxError):
+    """Citations of the answer are missing or not verified, and that was asked for."""
+
+    exit_code = ExitCode.EVIDENCE
 
 
 class Interrupted(LongctxError):

@@ -1,8 +1,13 @@
 """What a run tells while it works; the command line, the terminal UI and reports only render these."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ingest.outcome import Outcome
+
+if TYPE_CHECKING:
+    from longctx.answer import Answer, Reading
+    from longctx.citations import Citation
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +36,57 @@ class Refreshed:
     gone: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What is about to be sent: `prompt_tokens` in all, of which `reading` says what they hold of the corpus.
+
+    `limit_tokens` is the engine's, None where it is not known. With `rolled` the conversation has outgrown its window
+    and goes on in a new one. `prefill_tokens_per_s` is what this engine reached before, None where that is not known.
+    """
+
+    reading: "Reading"
+    prompt_tokens: int
+    limit_tokens: int | None
+    rolled: bool = False
+    prefill_tokens_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefillProgress:
+    """The engine's own word on how much of the prompt it has read; `cached` came from what it had kept."""
+
+    done: int
+    total: int
+    cached: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """More of the answer as Markdown; a citation stands in it as its footnote mark, once it is resolved."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CitationResolved:
+    """A citation that was looked up; its mark is in the next TextDelta."""
+
+    citation: "Citation"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a user should know that stops nothing."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer, or as much of it as there is where it was interrupted or failed."""
+
+    answer: "Answer"
+
+
 Event = FileDone | Indexed | Refreshed
+AnswerEvent = Planned | PrefillProgress | TextDelta | CitationResolved | Notice | Answered

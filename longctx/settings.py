@@ -17,6 +17,7 @@ from difflib import get_close_matches
 from os.path import isfile  # Path.is_file raises below a folder that may not be entered
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from longctx.errors import ConfigError
 
@@ -24,6 +25,9 @@ PREFIX = "LONGCTX_"
 PROJECT_FILE = "longctx.toml"
 PYPROJECT = "pyproject.toml"
 COLORS = ("auto", "always", "never")
+MODES = ("auto", "full", "focus")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+HIDDEN = "(set; not shown)"
 LARGEST_FILE = 1024 * 1024
 LEAST_SPARSE = 128  # tokens; sparse attention always reads the first page of 64 and the last
 FLAG, ENVIRONMENT = "flag ", "environment "
@@ -35,6 +39,7 @@ OTHER_VARIABLES = frozenset({"LONGCTX_HOME", "LONGCTX_PASSWORD"})
 PERSONAL = frozenset(
     {
         *("api_key", "base_url", "command", "headers", "include", "key", "plugins", "url"),
+        *("model", "device", "threads", "timeout_s"),
         *("kv_budget_mb", "cache_limit_gb"),  # a small limit would drop what other projects have stored
     }
 )
@@ -65,12 +70,26 @@ class Setting:
 class Settings:
     """Every setting of a run. `budget` counts tokens; `include` and `exclude` are ignore-file patterns.
 
+    `engine` is an engine's name, or "auto" for the best that is there. `model` is a folder, or a model's name at the
+    server that `base_url` names; `context` is how many tokens fit it, where a server does not say. `mode` is how much
+    of a corpus is sent: all of it ("full"), what fits ("focus"), or what can be ("auto").
     `attention` is "dense", or "sparse:N" where NoPE layers read whole pages of N tokens at most for each query.
     `kv_budget_mb` bounds the keys and values in memory, `cache_limit_gb` the stored prefixes on disk, both in powers
     of 1024; None leaves them to the engine and the store.
     """
 
-    engine: str = "evidence"
+    engine: str = "auto"
+    model: str | None = None
+    base_url: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    timeout_s: int = 600
+    context: int | None = None
+    mode: str = "auto"
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    dtype: str = "auto"
+    device: str = "auto"
+    threads: int | None = None
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     max_file_mb: int = 32
@@ -85,7 +104,11 @@ class Settings:
 
     def shown(self) -> dict[str, Setting]:
         """Each key with its value and origin, in a fixed order."""
-        return {name: Setting(getattr(self, name), self.origins.get(name, "default")) for name in KEYS}
+        return {name: Setting(self._shown(name), self.origins.get(name, "default")) for name in KEYS}
+
+    def _shown(self, name: str) -> object:
+        value: object = getattr(self, name)
+        return HIDDEN if name == "api_key" and value else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,14 +380,50 @@ def _switch_from_text(text: str) -> bool:
     return known[text.lower()]
 
 
-def _color(value: object) -> str:
-    if value not in COLORS:
-        raise ValueError(f"must be one of {', '.join(COLORS)}")
-    return str(value)
+def _one_of(choices: tuple[str, ...]) -> Key:
+    def check(value: object) -> str:
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return str(value)
+
+    return Key(check, check)
+
+
+def _url(value: object) -> str:
+    parts = urlsplit(_name(value))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an address such as http://127.0.0.1:8000/v1")
+    if parts.username or parts.password:
+        raise ValueError("must not hold a password; set LONGCTX_API_KEY")
+    return str(value).rstrip("/")
+
+
+def _temperature(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+        raise ValueError("must be a number from 0 to 100")
+    return float(value)
+
+
+def _temperature_from_text(text: str) -> float:
+    try:
+        return _temperature(float(text))
+    except ValueError as error:
+        raise ValueError("must be a number from 0 to 100") from error
 
 
 KEYS: Mapping[str, Key] = {
     "engine": Key(_name, _name),
+    "model": Key(_name, _name),
+    "base_url": Key(_url, _url),
+    "api_key": Key(_name, _name),
+    "timeout_s": Key(_count, parse_count),
+    "context": Key(_tokens, _tokens),
+    "mode": _one_of(MODES),
+    "max_tokens": Key(_tokens, _tokens),
+    "temperature": Key(_temperature, _temperature_from_text),
+    "dtype": _one_of(DTYPES),
+    "device": Key(_name, _name),
+    "threads": Key(_count, parse_count),
     "include": Key(_patterns, _patterns_from_text),
     "exclude": Key(_patterns, _patterns_from_text),
     "max_file_mb": Key(_count, parse_count),
@@ -373,7 +432,7 @@ KEYS: Mapping[str, Key] = {
     "attention": Key(_attention, _attention),
     "kv_budget_mb": Key(_count, parse_count),
     "cache_limit_gb": Key(_count, parse_count),
-    "color": Key(_color, _color),
+    "color": _one_of(COLORS),
 }
 
 assert set(KEYS) == {f.name for f in fields(Settings)} - {"origins", "warnings"}

@@ -23,6 +23,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     for name in [name for name in os.environ if name.startswith(("LONGCTX_", "GIT_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("LONGCTX_HOME", str(folder / "longctx"))
+    monkeypatch.setenv("LONGCTX_ENGINE", "evidence")  # whatever server runs on this machine
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(folder / "gitconfig"))
     return folder

@@ -88,7 +88,7 @@ def ask(
 
 
 def _check_engine(engine: str) -> None:
-    if engine != "evidence":
+    if engine not in ("evidence", "auto"):
         raise EngineError(f"the engine {engine!r} is not part of this version", "longctx config show says who set it")
 
 

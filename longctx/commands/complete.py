@@ -17,14 +17,11 @@ from longctx.commands.machine import (
     Dtype,
     Dtypes,
     KvBudget,
-    Machine,
     Model,
     Threads,
-    kv_budget_bytes,
-    open_engine,
+    machine_options,
     open_store,
     option,
-    read_shape,
 )
 from longctx.commands.options import OUTPUT, settings
 from longctx.commands.streamed import write
@@ -34,6 +31,7 @@ from longctx.errors import UsageError
 
 if TYPE_CHECKING:
     from longctx.engines.base import Engine, Prompt, Sampling
+    from longctx.engines.opening import EngineSetup
     from longctx.engines.scout import ScoutEngine
     from longctx.settings import Settings
     from longctx.vocabulary import Vocabulary
@@ -97,10 +95,10 @@ def complete(
     configured = settings({"attention": attention}, config)
     for warning in () if quiet else configured.warnings:
         typer.echo(f"longctx: {warning}", err=True)
-    machine = Machine(str(dtype), str(device), threads, configured.attention, kv_budget_bytes(kv_budget, configured))
+    setup = machine_options(configured, dtype, device, threads, kv_budget)
     asked = _asked(model, prompt, windows, chat=chat)
     sampling = _sampling(max_tokens, temperature, top_p, seed, asked.stops | set(stop_id or ()))
-    with _engine(model, machine, configured, stored=not no_cache) as engine:
+    with _engine(model, setup, configured, stored=not no_cache) as engine:
         try:
             _answer(engine, asked, sampling, as_json=as_json, quiet=quiet)
         except KeyboardInterrupt:
@@ -120,6 +118,7 @@ class Asked:
 
 def _asked(model: Path, prompt: str, windows: str | None, *, chat: bool) -> Asked:
     from longctx.completion import chat_ids, check_ids, following, plain_ids, stop_ids
+    from longctx.engines.scout_opening import read_shape
     from longctx.vocabulary import BEGIN_OF_TEXT, of_model
 
     if windows == prompt == "-":
@@ -170,9 +169,11 @@ def _sampling(max_tokens: int, temperature: float, top_p: float, seed: int | Non
 
 
 @contextmanager
-def _engine(model: Path, machine: Machine, configured: "Settings", *, stored: bool) -> "Iterator[ScoutEngine]":
+def _engine(model: Path, setup: "EngineSetup", configured: "Settings", *, stored: bool) -> "Iterator[ScoutEngine]":
     """The model, open, with the stored prefixes or without."""
+    from longctx.engines.scout_opening import open_model
+
     with ExitStack() as stack:
         hint = "--no-cache goes on without stored prefixes"
         store = stack.enter_context(open_store(configured, hint)) if stored else None
-        yield stack.enter_context(open_engine(model, machine, store))
+        yield stack.enter_context(open_model(model, setup, store))

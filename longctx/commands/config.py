@@ -12,6 +12,11 @@ from longctx.errors import ConfigError
 app = typer.Typer(no_args_is_help=True, help="Settings, and where each comes from.")
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document.")]
 UNSET = {
+    "model": "none",
+    "base_url": "a server found on this machine",
+    "api_key": "none",
+    "context": "what the engine says",
+    "threads": "torch's choice",
     "budget": "none",
     "kv_budget_mb": "half of the free memory",
     "cache_limit_gb": "half of the free disk, at most 200 GiB",

@@ -1,12 +1,7 @@
-"""The machine that a model runs on: the options that describe it, and the engine and the store of prefixes, open.
-
-What goes wrong in them comes out as an error for a user.
-"""
+"""The machine that a model runs on: the options that describe it, and what the settings say of it as one setup."""
 
 import os
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,13 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from longctx.byte_count import parse_bytes
-from longctx.errors import EngineError, StoreError, UsageError
+from longctx.errors import UsageError
 
 if TYPE_CHECKING:
-    from cache.errors import CacheError
     from cache.store import DiskStore
-    from longctx.engines.scout import ScoutEngine
-    from longctx.scout.config import ScoutConfig
+    from longctx.engines.opening import EngineSetup
     from longctx.settings import Settings
 
 MACHINE = "Machine"
@@ -66,67 +59,54 @@ KvBudget = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """How it is computed."""
+def machine_options(
+    configured: "Settings", dtype: Dtype, device: Device, threads: int | None, kv_budget: str | None
+) -> "EngineSetup":
+    """The setup of the settings, with what was typed for this machine above it."""
+    from dataclasses import replace
 
-    dtype: str
-    device: str
-    threads: int | None
-    attention: str
-    kv_budget_bytes: int | None
-
-
-def read_shape(folder: Path) -> "ScoutConfig":
-    """The shape of the model in `folder`; raises EngineError."""
-    from longctx.scout.config import read_config
-    from longctx.scout.errors import CheckpointError
-
-    try:
-        return read_config(folder)
-    except CheckpointError as error:
-        raise EngineError(str(error), "name the folder that holds config.json") from error
+    setup = engine_setup(configured)
+    return replace(
+        setup,
+        dtype=setup.dtype if dtype is Dtype.AUTO else str(dtype),
+        device=setup.device if device is Device.AUTO else str(device),
+        threads=threads or setup.threads,
+        kv_budget_bytes=_kv_budget_bytes(kv_budget) or setup.kv_budget_bytes,
+    )
 
 
-def kv_budget_bytes(given: str | None, configured: "Settings") -> int | None:
-    """Bytes of KV in memory: what was typed, or what is set; None leaves it to the engine."""
+def engine_setup(configured: "Settings", *, stored: bool = True) -> "EngineSetup":
+    """What the settings say of an engine; without `stored` prefixes are neither used nor kept."""
+    from longctx import paths
+    from longctx.engines.opening import EngineSetup
+
+    folder, limit = store_place(configured)
+    return EngineSetup(
+        logs=paths.locate(os.environ).state / "logs",
+        model=configured.model,
+        base_url=configured.base_url,
+        api_key=configured.api_key,
+        timeout_s=configured.timeout_s,
+        context_tokens=configured.context,
+        dtype=configured.dtype,
+        device=configured.device,
+        threads=configured.threads,
+        attention=configured.attention,
+        kv_budget_bytes=None if configured.kv_budget_mb is None else configured.kv_budget_mb << 20,
+        store=folder if stored else None,
+        store_limit_bytes=limit,
+    )
+
+
+def _kv_budget_bytes(given: str | None) -> int | None:
     if given is None:
-        return None if configured.kv_budget_mb is None else configured.kv_budget_mb << 20
+        return None
     try:
         if (count := parse_bytes(given)) > 0:
             return count
     except ValueError:
         pass
     raise UsageError(f"--kv-budget {given!r} is not a number of bytes", "as in 512M, 8G")
-
-
-@contextmanager
-def open_engine(model: Path, machine: Machine, store: "DiskStore | None") -> "Iterator[ScoutEngine]":
-    """The model in a folder, open; raises EngineError."""
-    opened = _scout().open(
-        model,
-        store=store,
-        dtype=machine.dtype,
-        device=machine.device,
-        threads=machine.threads,
-        attention=machine.attention,
-        kv_budget_bytes=machine.kv_budget_bytes,
-    )
-    with closing(opened):
-        yield opened
-
-
-def _scout() -> "type[ScoutEngine]":
-    try:
-        from longctx.engines.scout import ScoutEngine
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in ("torch", "safetensors"):
-            raise
-        raise EngineError('the scout engine needs torch: pip install "longctx[scout]"') from error
-    except (ImportError, OSError) as error:
-        reason = str(error).partition("\n")[0][:200]
-        raise EngineError(f"torch can't be loaded: {reason}", "install it again for this machine") from error
-    return ScoutEngine
 
 
 def store_place(configured: "Settings") -> tuple[Path, int | None]:
@@ -137,36 +117,8 @@ def store_place(configured: "Settings") -> tuple[Path, int | None]:
     return paths.locate(os.environ).cache / "prefix", None if limit is None else limit << 30
 
 
-@contextmanager
-def open_store(configured: "Settings", hint: str = "") -> "Iterator[DiskStore]":
+def open_store(configured: "Settings", hint: str = "") -> "AbstractContextManager[DiskStore]":
     """The stored prefixes; raises StoreError for what goes wrong with them, with `hint` or a fitting one."""
-    from cache.errors import CacheError
-    from cache.store import DiskStore
-    from longctx import paths
+    from longctx.prefix_store import open_store as opened
 
-    folder, limit = store_place(configured)
-    try:
-        paths.ensure(folder.parent)
-    except OSError as error:
-        raise StoreError(f"{folder.parent}: {error.strerror}", "longctx paths shows where it keeps things") from error
-    try:
-        with DiskStore.open(folder, limit_bytes=limit) as store:
-            yield store
-    except CacheError as error:
-        raise StoreError(str(error), hint or _hint(error)) from error
-
-
-def _hint(error: "CacheError") -> str:
-    from cache.errors import BlockDamaged, NewerStore, NoSuchBlock, StoreFull
-
-    match error:
-        case NoSuchBlock():
-            return "longctx cache ls shows their keys"
-        case StoreFull():
-            return "longctx cache prune makes room; the setting cache_limit_gb allows more"
-        case NewerStore():
-            return "update longctx"
-        case BlockDamaged():
-            return "longctx cache verify --repair puts damaged blocks aside"
-        case _:
-            return "is there room, and may you write there? longctx paths shows where it is"
+    return opened(*store_place(configured), hint)

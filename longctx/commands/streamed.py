@@ -131,7 +131,7 @@ def speeds(finished: "Finished") -> tuple[float | None, float | None]:
     """
     from longctx.engines.base import Finish
 
-    computed = finished.prompt_tokens - finished.cached_tokens
+    computed = finished.prompt_tokens - (finished.cached_tokens or 0)
     prefill = computed / finished.prefill_s if computed and finished.prefill_s > 0 else None
     steps = finished.answer_tokens - (finished.reason is not Finish.STOP)
     decode = steps / finished.decode_s if steps > 0 and finished.decode_s > 0 else None

@@ -2,7 +2,6 @@
 
 import json
 from array import array
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,21 +13,19 @@ from longctx.commands.machine import (
     Dtype,
     Dtypes,
     KvBudget,
-    Machine,
     Model,
     Threads,
-    kv_budget_bytes,
-    open_engine,
+    machine_options,
     open_store,
-    read_shape,
 )
 from longctx.commands.options import OUTPUT, Chosen, with_corpus_options
-from longctx.errors import CorpusError, DoesNotFit, EngineError
+from longctx.errors import CorpusError, DoesNotFit
 
 if TYPE_CHECKING:
     from cache.store import DiskStore
     from longctx.corpus import Corpus
     from longctx.engines.base import Prompt
+    from longctx.engines.opening import EngineSetup
     from longctx.scout.config import ScoutConfig
 
 
@@ -57,35 +54,18 @@ def warm(
     longctx cache warm ./repo --model ~/models/scout
     """
     from longctx.commands.warming import Warming
+    from longctx.engines.scout_opening import check_fits_corpora, open_model
 
     configured = chosen.settings(attention=attention)
-    budget = kv_budget_bytes(kv_budget, configured)
-    machine = Machine(str(dtype), str(device), threads, configured.attention, budget)
-    shape = _fitting(model)
+    setup = machine_options(configured, dtype, device, threads, kv_budget)
+    shape = check_fits_corpora(model)
     with chosen.corpus(sources or [], index=False) as (corpus, _):
         prompt = _prompt(corpus)
     with open_store(configured) as store:
-        _check_room(store, prompt, shape, machine)
-        with open_engine(model, machine, store) as engine:
+        _check_room(store, prompt, shape, setup)
+        with open_model(model, setup, store) as engine:
             done = Warming(engine, prompt).dry_run() if dry_run else Warming(engine, prompt).run(quiet=chosen.quiet)
     typer.echo(json.dumps(done.json(dry_run), indent=2) if as_json else done.text(dry_run))
-
-
-def _fitting(model: Path) -> "ScoutConfig":
-    """The shape of a model that can read prompts over a corpus; raises EngineError for another one."""
-    from longctx.packing import WINDOW_TOKENS
-    from longctx.vocabulary import VOCABULARY_TOKENS, llama4, of_model
-
-    shape = read_shape(model)
-    if shape.chunk != WINDOW_TOKENS:
-        raise EngineError(f"{model}: its chunk is {shape.chunk:,} tokens, prompts have windows of {WINDOW_TOKENS:,}")
-    if shape.vocab < VOCABULARY_TOKENS:
-        raise EngineError(
-            f"{model}: it knows {shape.vocab:,} tokens, prompts are made of Llama 4's {VOCABULARY_TOKENS:,}"
-        )
-    if of_model(model).fingerprint != llama4().fingerprint:
-        raise EngineError(f"{model}: its tokenizer is not Llama 4's, of which prompts are made")
-    return shape
 
 
 def _prompt(corpus: "Corpus") -> "Prompt":
@@ -102,12 +82,12 @@ def _prompt(corpus: "Corpus") -> "Prompt":
     return Prompt(ids, tuple(starts), WINDOW_TOKENS)
 
 
-def _check_room(store: "DiskStore", prompt: "Prompt", shape: "ScoutConfig", machine: Machine) -> None:
+def _check_room(store: "DiskStore", prompt: "Prompt", shape: "ScoutConfig", setup: "EngineSetup") -> None:
     """Refuse what could never be stored whole, before hours are spent on it."""
     from longctx.capacity import BYTES_PER_VALUE
     from longctx.terminal import readable_bytes as size
 
-    each = BYTES_PER_VALUE[shape.dtype if machine.dtype == "auto" else machine.dtype]
+    each = BYTES_PER_VALUE[shape.dtype if setup.dtype == "auto" else setup.dtype]
     needed = int(shape.kv_bytes_per_token(each)) * len(prompt.ids)
     if needed > store.limit_bytes:
         raise DoesNotFit(

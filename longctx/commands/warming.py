@@ -78,7 +78,7 @@ class Warming:
             ):
                 for event in self._told(events, progress):
                     if isinstance(event, Finished):
-                        return self._warmed(event.prompt_tokens, event.cached_tokens, event.prefill_s)
+                        return self._warmed(event.prompt_tokens, event.cached_tokens or 0, event.prefill_s)
         except KeyboardInterrupt:
             raise interrupted(self._engine, self._prompt) from None
         raise EngineError("the engine stopped without saying why", "the same command goes on from what is stored")

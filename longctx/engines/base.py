@@ -80,6 +80,13 @@ class Token:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """More text of the answer, from an engine that gives no ids; it may end inside a word, never inside a character."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Warned:
     """Something a user should know that did not stop the run: a block that was damaged, a disk that is full."""
 
@@ -88,25 +95,40 @@ class Warned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """The end of an answer, and what it took; `answer_tokens` leaves out the stop token that ended it."""
+    """The end of an answer, and what it took; `answer_tokens` leaves out the stop token that ended it.
+
+    `prompt_tokens` is the engine's own count; `cached_tokens` is None where an engine does not report it, and
+    `not_reported` then says what would make it do so. `prefill_s` lasts until the first token.
+    """
 
     reason: Finish
     prompt_tokens: int
-    cached_tokens: int
+    cached_tokens: int | None
     answer_tokens: int
     prefill_s: float
     decode_s: float
     skipped_mass: float = 0.0  # the most attention that sparse selection can have left out, of 1
+    not_reported: str = ""
 
 
-EngineEvent = Prefilled | Token | Warned | Finished
+EngineEvent = Prefilled | Token | Text | Warned | Finished
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What fits: tokens of prompt and answer together."""
+    """What fits: tokens of prompt and answer together; None where a server does not say."""
 
-    context_tokens: int
+    context_tokens: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What answers, as it is kept with every answer; `where` is a device or an address, never with a password in it."""
+
+    kind: str
+    model: str = ""
+    version: str = ""
+    where: str = ""
 
 
 class Engine(Protocol):
@@ -117,6 +139,8 @@ class Engine(Protocol):
         ...
 
     def limits(self) -> Limits: ...
+
+    def identity(self) -> Identity: ...
 
     def describe(self) -> str:
         """One line: what it is and where it runs."""

@@ -19,7 +19,7 @@ import torch
 from cache.chain import BlockStore, Chain
 from cache.errors import CacheError
 from cache.keys import Fingerprint, name_identity
-from longctx.engines.base import EngineEvent, Limits, Prompt, Sampling, Warned
+from longctx.engines.base import EngineEvent, Identity, Limits, Prompt, Sampling, Warned
 from longctx.engines.scout_run import Run
 from longctx.errors import DoesNotFit, EngineError, LongctxError
 from longctx.scout.config import read_config
@@ -41,14 +41,16 @@ class ScoutEngine:
         self,
         model: Scout,
         store: BlockStore | None,
-        identity: Fingerprint,
+        fingerprint: Fingerprint,
         *,
+        name: str,
         sparse_pages: int | None,
         kv_budget_bytes: int,
     ) -> None:
         self._model = model
         self._store = store
-        self._identity = identity
+        self._fingerprint = fingerprint
+        self._name = name
         self._budget = kv_budget_bytes
         self._sparse_pages = sparse_pages
 
@@ -78,6 +80,7 @@ class ScoutEngine:
             precision = _dtype(config.dtype if dtype == "auto" else dtype)
             states = file_states(folder)
             weights = load_weights(folder, config, precision, _device(device))
+            name = _name(folder)
             identity = Fingerprint(
                 model=fingerprint(folder, config, store, loaded=states),
                 dtype=str(precision).removeprefix("torch."),
@@ -86,10 +89,10 @@ class ScoutEngine:
                 window_tokens=config.chunk,
             )
             if store:
-                store.remember(name_identity(identity.model), _name(folder))
+                store.remember(name_identity(identity.model), name)
             model = Scout(config, weights)
         budget = free_bytes(model.device) // 2 if kv_budget_bytes is None else kv_budget_bytes
-        return cls(model, store, identity, sparse_pages=pages, kv_budget_bytes=budget)
+        return cls(model, store, identity, name=name, sparse_pages=pages, kv_budget_bytes=budget)
 
     def generate(self, prompt: Prompt, sampling: Sampling) -> Iterator[EngineEvent]:
         """Prefill and decode; raises DoesNotFit where the model is not made for so much, EngineError otherwise."""
@@ -113,13 +116,21 @@ class ScoutEngine:
     def limits(self) -> Limits:
         return Limits(context_tokens=self._model.config.max_positions)
 
+    def identity(self) -> Identity:
+        version = f"{self._fingerprint.dtype} {_computed(self._sparse_pages)} {self._fingerprint.model[:12]}"
+        return Identity(kind="scout", model=self._name, version=version, where=self._where)
+
     def describe(self) -> str:
-        config, model = self._model.config, self._model
-        where = f"cpu, {torch.get_num_threads()} threads" if model.device.type == "cpu" else str(model.device)
+        config = self._model.config
         return (
             f"scout: Llama 4 with {config.layers} layers, {config.parameters / 1e9:.2f}B parameters "
-            f"({self._identity.dtype} on {where}; attention {self._identity.layout.removeprefix(LAYOUT + ' ')})"
+            f"({self._fingerprint.dtype} on {self._where}; attention {_computed(self._sparse_pages)})"
         )
+
+    @property
+    def _where(self) -> str:
+        device = self._model.device
+        return f"cpu, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
 
     def close(self) -> None:
         """Nothing is held that ends with this; the store is its owner's."""
@@ -133,7 +144,7 @@ class ScoutEngine:
         self.close()
 
     def _chain(self, windows: "list[array[int]]") -> "Chain | nullcontext[None]":
-        return self._store.chain(self._identity, windows) if self._store else nullcontext()
+        return self._store.chain(self._fingerprint, windows) if self._store else nullcontext()
 
     def _run(self, chain: Chain | None, windows: "list[array[int]]") -> Run:
         return Run(self._model, chain, windows, budget=self._budget, sparse_pages=self._sparse_pages)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from longctx.commands.machine import read_shape
 from longctx.commands.streamed import speeds, summary, write
 from longctx.commands.windows import read_windows
 from longctx.completion import Delta, chat_ids, check_ids, complete, following, plain_ids, stop_ids
@@ -31,6 +30,7 @@ from longctx.engines.base import (
     Warned,
     contiguous,
 )
+from longctx.engines.scout_opening import read_shape
 from longctx.errors import EngineError, ExitCode, LongctxError
 from longctx.tokens import Tokenizer
 from longctx.vocabulary import Vocabulary, llama4

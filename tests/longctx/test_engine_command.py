@@ -11,7 +11,7 @@ import torch
 
 from longctx.capacity import Capacity, Room, WeightFiles, room, weight_files
 from longctx.commands.engine import _rows
-from longctx.commands.machine import read_shape
+from longctx.engines.scout_opening import read_shape
 from longctx.errors import EngineError, ExitCode
 from longctx.scout import memory
 from longctx.scout.config import read_config

@@ -86,7 +86,7 @@ def test_the_nearest_project_is_taken_and_a_foreign_pyproject_is_passed_over(tmp
 
 def test_a_file_below_the_current_directory_is_never_read(tmp_path: Path) -> None:
     write(tmp_path / "project" / "corpus" / "longctx.toml", "engine = 'stolen'\n")
-    assert settings(tmp_path).engine == "evidence"
+    assert settings(tmp_path).engine == "auto"
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_file_below_the_current_directory_is_never_read(tmp_path: Path) -> Non
 def test_a_project_may_not_say_where_text_is_sent(tmp_path: Path, line: str) -> None:
     project = write(tmp_path / "project" / "longctx.toml", f"{line}\nmax_file_mb = 7\n")
     found = settings(tmp_path)
-    assert (found.engine, found.max_file_mb) == ("evidence", 7)
+    assert (found.engine, found.max_file_mb) == ("auto", 7)
     key = line.split(" ", 1)[0]
     [warning] = found.warnings
     assert (warning.where, warning.key, warning.is_error) == (str(project), key, False)
@@ -200,7 +200,7 @@ def test_unknown_variables_warn_and_home_is_no_setting(tmp_path: Path) -> None:
     found = settings(tmp_path, environ={"LONGCTX_HOME": "/x", "LONGCTX_ENGIN": "y", "LONGCTX_MODEL": ""})
     assert [(w.where, w.is_error) for w in found.warnings] == [("environment LONGCTX_ENGIN", False)]
     assert "did you mean 'engine'" in found.warnings[0].message
-    assert found.engine == "evidence"
+    assert found.engine == "auto"
 
 
 def test_no_color_is_weaker_than_what_the_user_wrote(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Self
 from cache import eviction
 from cache.chain import Parts
 from cache.errors import StoreFull
-from cache.format import Header, Link, flat, link_after, next_link, pack
+from cache.format import Link, flat, link_after, next_link, pack
 from cache.keys import BlockKey, Fingerprint, child_key
-from cache.stored import StoredBlock
+from cache.stored import StoredBlock, row_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -60,8 +60,8 @@ class MemoryStore:
             views = flat(sections)
             header = pack(link, key, ids, views)[1]
             self._make_room(header.file_bytes)
-            kept = {name: bytes(view) for name, view in views.items()}
-            self._held[key] = _Held(_row(header, self._clock()), array("I", ids), kept)
+            kept, now = {name: bytes(view) for name, view in views.items()}, self._clock()
+            self._held[key] = _Held(row_of(header, now, now), array("I", ids), kept)
         return self._use(key)
 
     def let_go(self, chain: "MemoryChain") -> None:
@@ -171,19 +171,3 @@ class MemoryChain:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _row(header: Header, now: float) -> StoredBlock:
-    return StoredBlock(
-        key=header.key,
-        parent=header.parent,
-        root=header.fingerprint.root(),
-        depth=header.depth,
-        tokens=len(header.ids),
-        nbytes=header.file_bytes,
-        model=header.fingerprint.model,
-        dtype=header.fingerprint.dtype,
-        layout=header.fingerprint.layout,
-        created=now,
-        last_used=now,
-    )

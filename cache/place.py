@@ -16,7 +16,7 @@ from cache.files import Fault, Opened
 from cache.index import LATEST, Index, is_sound
 from cache.keys import BlockKey, child_key
 from cache.leases import leased_keys
-from cache.stored import StoredBlock
+from cache.stored import StoredBlock, row_of
 
 Clock = Callable[[], float]
 
@@ -100,7 +100,7 @@ class Place:
 
     def row(self, found: Opened) -> StoredBlock:
         """The row of a block that is used now."""
-        return row_of(found, self.clock())
+        return _row(found, self.clock())
 
     def _remove(self, rows: Sequence[StoredBlock]) -> None:
         for row in rows:
@@ -133,26 +133,13 @@ class Place:
             with suppress(Malformed, NewerStore, OSError):  # whoever asks for it, or verifies, is told
                 found = files.look(self.path(key))
                 if found.header.key == key == child_key(found.header.parent, found.header.ids):
-                    rows.append(row_of(found, min(found.modified, self.clock())))
+                    rows.append(_row(found, min(found.modified, self.clock())))
         index.put([row for row in rows if is_sound(row)])
 
 
-def row_of(found: Opened, last_used: float) -> StoredBlock:
+def _row(found: Opened, last_used: float) -> StoredBlock:
     """What the index keeps of a block."""
-    header = found.header
-    return StoredBlock(
-        key=header.key,
-        parent=header.parent,
-        root=header.fingerprint.root(),
-        depth=header.depth,
-        tokens=len(header.ids),
-        nbytes=header.file_bytes,
-        model=header.fingerprint.model,
-        dtype=header.fingerprint.dtype,
-        layout=header.fingerprint.layout,
-        created=min(max(found.modified, 0.0), LATEST),
-        last_used=max(float(last_used), 0.0),
-    )
+    return row_of(found.header, min(max(found.modified, 0.0), LATEST), max(float(last_used), 0.0))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from cache.format import Header
 from cache.keys import BlockKey
 
 
@@ -44,6 +45,23 @@ class StoredChain:
     pinned: bool
     label: str
     whole: bool
+
+
+def row_of(header: Header, created: float, last_used: float) -> StoredBlock:
+    """What is known of a block by the header of its file."""
+    return StoredBlock(
+        key=header.key,
+        parent=header.parent,
+        root=header.fingerprint.root(),
+        depth=header.depth,
+        tokens=len(header.ids),
+        nbytes=header.file_bytes,
+        model=header.fingerprint.model,
+        dtype=header.fingerprint.dtype,
+        layout=header.fingerprint.layout,
+        created=created,
+        last_used=last_used,
+    )
 
 
 def chains_of(rows: Collection[StoredBlock], pins: Mapping[BlockKey, str]) -> list[StoredChain]:

@@ -64,7 +64,7 @@ def attention(
 
 
 def _attended(queries_tkgd: torch.Tensor, config: ScoutConfig, layer: int, context: Context) -> torch.Tensor:
-    if config.rope_layers[layer] or not context.segments:
+    if config.rope_layers[layer]:
         return _dense(queries_tkgd, config, layer, context, [])
     if context.sparse_pages and context.sparse_pages * PAGE_TOKENS < sum(context.sizes):
         return _sparse(queries_tkgd, config, layer, context)

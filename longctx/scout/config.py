@@ -138,11 +138,15 @@ MAX_LAYERS = 1024
 MAX_EXPERTS = 4096
 
 
-def read_config(folder: Path) -> ScoutConfig:
-    """The text tower of the checkpoint in `folder`, from its config.json; raises CheckpointError."""
+def read_config(folder: Path, *, quantized: bool = False) -> ScoutConfig:
+    """The text tower of the checkpoint in `folder`, from its config.json; raises CheckpointError.
+
+    One with quantized weights is refused, unless they are another program's to read.
+    """
     path = folder / "config.json"
     outer = read_json(path, MAX_CONFIG_BYTES)
-    _refuse_quantized(path, outer)
+    if not quantized:
+        _refuse_quantized(path, outer)
     keys = Keys(path, _text_part(path, outer))
     keys.refuse_unknown(KNOWN + IRRELEVANT)
     _refuse_variants(keys)

@@ -40,7 +40,7 @@ def _routed(x_th: torch.Tensor, weights: Mixture, top_k: int) -> torch.Tensor:
         return torch.stack(parts).sum(0) if top_k > 1 else parts[0]
     order = chosen_tc.flatten().argsort(stable=True)
     rows = order // top_k
-    grouped = (x_th * gains_tc).index_select(0, rows) if top_k == 1 else x_th[rows] * gains_tc.flatten()[order, None]
+    grouped = x_th[rows] * gains_tc.flatten()[order, None]
     counts = torch.bincount(chosen_tc.flatten(), minlength=len(weights.experts)).tolist()
     parts = [
         _mlp(part, mlp) for part, mlp in zip(torch.split(grouped, counts), weights.experts, strict=True) if len(part)

@@ -10,6 +10,5 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
 
 
 def unit_rms(x: torch.Tensor, eps: float) -> torch.Tensor:
-    """`x` scaled to a root mean square of one over its last axis; float32, or float64 if that came in."""
-    wide = x if x.dtype == torch.float64 else x.float()
-    return F.rms_norm(wide, wide.shape[-1:], eps=eps)
+    """`x` scaled to a root mean square of one over its last axis; float32, whatever came in."""
+    return F.rms_norm(x.float(), x.shape[-1:], eps=eps)

@@ -30,9 +30,8 @@ def rotations(config: ScoutConfig, device: torch.device) -> torch.Tensor:
 
 
 def rotate(x_tnd: torch.Tensor, rotations_td: torch.Tensor) -> torch.Tensor:
-    """`x_tnd` with each adjacent pair rotated; float32, whatever came in (float64 stays)."""
-    wide = x_tnd if x_tnd.dtype == torch.float64 else x_tnd.float()
-    pairs = torch.view_as_complex(wide.view(*wide.shape[:-1], -1, 2))
+    """`x_tnd` with each adjacent pair rotated; float32, whatever came in."""
+    pairs = torch.view_as_complex(x_tnd.float().view(*x_tnd.shape[:-1], -1, 2))
     return torch.view_as_real(pairs * rotations_td[:, None]).flatten(-2)
 
 

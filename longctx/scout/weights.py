@@ -2,9 +2,9 @@
 
 Every tensor that the configuration asks for must be there in its shape, and none besides (those of the vision tower
 are left aside). What is stored as it is wanted stays in the file and is mapped. On a CPU, matrices in bfloat16 are
-packed for its kernels (`product`), and experts that are fused in one tensor, which lie input-major, are copied once into
-rows that lie whole in memory: one token's product then reads 33 GB/s instead of 14 (measured on two cores). Both take
-memory, so they are done where that leaves half of what is free.
+packed for its kernels (`product`), and experts that are fused in one tensor, which lie input-major, are copied once
+into rows that lie whole in memory: one token's product then reads 33 GB/s instead of 14 (measured on two cores). Both
+take memory, so they are done where that leaves half of what is free.
 """
 
 import json

@@ -116,7 +116,7 @@ def to_json(answer: Answer) -> dict[str, Any]:
         "question": answer.question,
         "found": answer.found,
         "answer_markdown": answer.answer_markdown,
-        "citations": [_citation(citation) for citation in answer.citations],
+        "citations": [citation_json(citation) for citation in answer.citations],
         "notice": answer.notice,
         "tokens": dict(answer.tokens),
         "timing": {name: round(seconds, 3) for name, seconds in answer.timing.items()},
@@ -147,7 +147,8 @@ def corpus_json(corpus: CorpusSummary) -> dict[str, Any]:
     }
 
 
-def _citation(citation: Citation) -> dict[str, Any]:
+def citation_json(citation: Citation) -> dict[str, Any]:
+    """A citation as plain JSON values."""
     return {
         "n": citation.n,
         "status": str(citation.status),

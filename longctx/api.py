@@ -2,14 +2,19 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Self
 
 from ingest.rules import Selection
 from longctx import analysis, paths, plan
+from longctx.analysis import Asking
 from longctx.answer import Answer
 from longctx.corpus import Corpus
-from longctx.events import Event
+from longctx.engines.base import Engine
+from longctx.engines.opening import EngineSetup
+from longctx.engines.opening import open_engine as _open_engine
+from longctx.events import Answered, AnswerEvents, Event
 from longctx.refresh import refresh
 from longctx.request import Request
 
@@ -32,9 +37,18 @@ class OpenCorpus:
         """Bring the corpus up to date with its sources, telling of each file that is new or changed."""
         return refresh(self._corpus)
 
-    def ask(self, question: str) -> Answer:
-        """Answer a question by quoting the corpus; every citation has been checked."""
-        return analysis.ask(self._corpus, question)
+    def ask(self, question: str, *, engine: Engine | None = None, asking: Asking | None = None) -> Answer:
+        """Answer a question, by quoting the corpus where no engine is given; every citation has been checked.
+
+        Raises DoesNotFit and EngineError.
+        """
+        *_, last = self.stream(question, engine=engine, asking=asking)
+        assert isinstance(last, Answered), "an answer is the last event"
+        return last.answer
+
+    def stream(self, question: str, *, engine: Engine | None = None, asking: Asking | None = None) -> AnswerEvents:
+        """The events of an answer as they come; the last one is Answered."""
+        return analysis.ask(self._corpus, question, engine, asking or Asking())
 
     def plan(self) -> plan.PromptPlan:
         """What one prompt over the corpus would be."""
@@ -64,6 +78,20 @@ def open(
         corpus.close()
         raise
     return corpus
+
+
+def open_engine(
+    name: str, *, model: str | None = None, base_url: str | None = None, api_key: str | None = None
+) -> AbstractContextManager[Engine]:
+    """An engine by its name (`scout`, `vllm`, `openai`, `scripted` or a plugin's) to ask with, for a `with` block.
+
+    `model` is a folder of weights or a name at the server. Prefixes are stored where the command line has them.
+    """
+    places = paths.locate(os.environ)
+    setup = EngineSetup(
+        logs=places.state / "logs", model=model, base_url=base_url, api_key=api_key, store=places.cache / "prefix"
+    )
+    return _open_engine(name, setup)
 
 
 def _each(sources: Iterable[str | os.PathLike[str] | Iterable[str | os.PathLike[str]]]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from longctx import __version__
 from longctx.commands import cache_store, config, corpora, engine
 from longctx.commands.ask import ask
+from longctx.commands.chat import chat
 from longctx.commands.complete import complete
 from longctx.commands.completions import completions
 from longctx.commands.ingest import ingest
@@ -67,7 +68,7 @@ def root(
     """Ask whole repositories and document libraries; every citation is checked."""
 
 
-for command in (ask, pack, ingest, plan, complete):
+for command in (ask, chat, pack, ingest, plan, complete):
     app.command()(command)
 app.add_typer(corpora.app, name="corpora")
 app.add_typer(engine.app, name="engine")

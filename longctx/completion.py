@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from longctx import vocabulary as llama4
-from longctx.engines.base import Engine, EngineEvent, Finished, Prompt, Sampling, Token, contiguous
+from longctx.engines.base import (
+    Engine,
+    EngineEvent,
+    Finish,
+    Finished,
+    Prompt,
+    Sampling,
+    Text,
+    Token,
+    contiguous,
+)
 from longctx.errors import EngineError
 from longctx.streaming import TextStream
 from longctx.tokens import Tokenizer
@@ -83,10 +93,24 @@ def complete(
         for event in events:
             if isinstance(event, Finished):
                 yield Delta(text.finish())
-            if not isinstance(event, Token):
+            if isinstance(event, Text):
+                yield Delta(event.text)
+            elif not isinstance(event, Token):
                 yield event
             elif event.id not in sampling.stop_ids:
                 yield Delta(text.feed(event.id), event.id)
+
+
+def speeds(finished: Finished) -> tuple[float | None, float | None]:
+    """Tokens a second of prefill, those from the store not counted, and of decode; None where nothing was done.
+
+    Prefill chose the first token, and `decode_s` holds the steps to all others, a stop token among them.
+    """
+    computed = finished.prompt_tokens - (finished.cached_tokens or 0)
+    prefill = computed / finished.prefill_s if computed and finished.prefill_s > 0 else None
+    steps = finished.answer_tokens - (finished.reason is not Finish.STOP)
+    decode = steps / finished.decode_s if steps > 0 and finished.decode_s > 0 else None
+    return prefill, decode
 
 
 def _events(engine: Engine, prompt: Prompt, sampling: Sampling) -> Generator[EngineEvent, None, None]:

@@ -1,13 +1,15 @@
 """What a run tells while it works; the command line, the terminal UI and reports only render these."""
 
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ingest.outcome import Outcome
 
 if TYPE_CHECKING:
     from longctx.answer import Answer, Reading
     from longctx.citations import Citation
+    from longctx.session import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,40 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The answer, or as much of it as there is where it was interrupted or failed."""
+    """The answer, or as much of it as there is where it was interrupted or failed.
+
+    `exchange` is what goes on in the next prompt, `plan` a digest of what stood before it and `topic` the question for
+    which parts of the corpus were chosen; none of them without a model.
+    """
 
     answer: "Answer"
+    exchange: "Exchange | None" = None
+    plan: str = ""
+    topic: str = ""
 
 
 Event = FileDone | Indexed | Refreshed
 AnswerEvent = Planned | PrefillProgress | TextDelta | CitationResolved | Notice | Answered
+AnswerEvents = Generator[AnswerEvent, None, None]
+
+
+Changed = TypeVar("Changed")
+
+
+def through(events: AnswerEvents, change: Callable[[AnswerEvent], Changed]) -> Generator[Changed, None, None]:
+    """What `change` makes of each event. A Ctrl-C that comes while one is shown is thrown into the run, which then
+    says what there is of its answer."""
+    try:
+        for event in events:
+            yield change(event)
+    except KeyboardInterrupt:
+        event = events.throw(KeyboardInterrupt())  # raises it at once where nothing is left to be told
+        while True:
+            yield change(event)
+            event = next(events)
+
+
+def follow(events: AnswerEvents, tell: Callable[[AnswerEvent], None]) -> None:
+    """Tell all events, as `through` does."""
+    for _ in through(events, tell):
+        pass

@@ -68,10 +68,21 @@ class Narrator(AbstractContextManager["Narrator"]):
 
 
 class ProgressLine(AbstractContextManager["ProgressLine"]):
-    """How far one run is; `text` is already safe to show. A run shorter than `quiet_for_s` shows nothing."""
+    """How far one run is; `text` is already safe to show. A run shorter than `quiet_for_s` shows nothing.
 
-    def __init__(self, total: int | None = None, *, quiet: bool = False, quiet_for_s: float = QUIET_FOR_S) -> None:
+    Where it is not `drawn`, or stderr is no terminal, it is a line now and then in place of a bar.
+    """
+
+    def __init__(
+        self,
+        total: int | None = None,
+        *,
+        quiet: bool = False,
+        quiet_for_s: float = QUIET_FOR_S,
+        drawn: bool = True,
+    ) -> None:
         self._total = total
+        self._is_drawn = drawn and stderr_is_terminal()
         self.quiet = quiet
         self._spoken = time.monotonic()
         self._quiet_until = self._spoken + quiet_for_s
@@ -87,7 +98,7 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
         now = time.monotonic()
         if self.quiet or now < self._quiet_until:
             return
-        if stderr_is_terminal():
+        if self._is_drawn:
             self._draw(done, text, total or self._total)
         elif now - self._spoken > HEARTBEAT_S:
             self._spoken = now

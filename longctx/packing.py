@@ -100,6 +100,14 @@ class Packer:
         if pieces:
             yield Window(index, lead if index == 0 else 0, tuple(pieces))
 
+    def cut(self, entry: Entry, most: int) -> Iterator[Piece]:
+        """The entry whole where that takes at most `most` tokens, else in parts of at most so many."""
+        whole = self._piece(entry, None, "", (1, 1))
+        if whole.size <= most:
+            yield whole
+        else:
+            yield from self._in_parts(entry, most, most)
+
     def _pieces(self, entry: Entry, room: int) -> Iterator[Piece]:
         """The entry whole where it fits in `room`, or alone when little would be left; else its parts."""
         whole = self._piece(entry, None, "", (1, 1))
@@ -107,11 +115,14 @@ class Packer:
         if whole.size <= room or (fits_alone and room <= SLACK * WINDOW_TOKENS):
             yield whole
             return
+        yield from self._in_parts(entry, room, WINDOW_TOKENS)
+
+    def _in_parts(self, entry: Entry, first_room: int, room: int) -> Iterator[Piece]:
         text = self._load(entry)
         reserve = self._reserve(entry, text.document)
-        parts = list(_parts(text, room - reserve, WINDOW_TOKENS - reserve))
+        parts = list(_parts(text, first_room - reserve, room - reserve))
         for number, part in enumerate(parts, start=1):
-            place = _place(text.document, *part.chars)
+            place = place_of(text.document, *part.chars)
             yield self._piece(entry, part, place, (number, len(parts)))
 
     def _piece(self, entry: Entry, part: Part | None, place: str, which: tuple[int, int]) -> Piece:
@@ -122,9 +133,9 @@ class Packer:
         """Tokens that no wrapper of this entry exceeds: that of its longest places, written twice over."""
         end = len(document.text)
         longest = max(document.pages, key=lambda page: len(page.label.encode("utf-8", "replace")), default=None)
-        places = [_place(document, max(0, end - 1), end)]
+        places = [place_of(document, max(0, end - 1), end)]
         if longest is not None:
-            places.append(_place(document, longest.start, longest.start + 1))
+            places.append(place_of(document, longest.start, longest.start + 1))
         return self._piece(entry, None, " ".join(place for place in places for _ in (0, 1)), (999, 999)).wrapper_tokens
 
 
@@ -164,7 +175,7 @@ def _char(text: TokenisedDocument, token: int) -> int:
     return char
 
 
-def _place(document: Document, start: int, end: int) -> str:
+def place_of(document: Document, start: int, end: int) -> str:
     """Where a range stands, for the header: pages by number and label, else lines."""
     anchor = document.anchor(start, end)
     if anchor.page is not None:

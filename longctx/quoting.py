@@ -1,8 +1,4 @@
-"""The one use case: a question over a corpus becomes an answer with checked citations.
-
-The engine here is `evidence`: it quotes what search ranks best and writes nothing of its own. Every face (command
-line, Python, later the terminal UI and reports) asks through this module.
-"""
+"""The evidence engine's answer: it quotes what search ranks best and writes nothing of its own."""
 
 import time
 from textwrap import dedent
@@ -20,12 +16,11 @@ from longctx.manifest import Entry
 QUOTES_SHOWN = 3
 NOT_FOUND = "Not found in this corpus."
 NOTICE = (
-    "These are quotations found by search: no model wrote this answer."
-    " To ask a model, give it the prompt that `longctx pack` writes."
+    "These are quotations found by search: no model wrote this answer. `longctx engine doctor` says how to ask one."
 )
 
 
-def ask(corpus: Corpus, question: str, *, limit: int = QUOTES_SHOWN, question_id: str | None = None) -> Answer:
+def quote(corpus: Corpus, question: str, *, limit: int = QUOTES_SHOWN, question_id: str | None = None) -> Answer:
     """Answer from an up-to-date corpus by quoting it; each citation has been checked against the stored text."""
     begun = time.perf_counter()
     documents = _Documents(corpus)

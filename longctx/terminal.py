@@ -23,16 +23,47 @@ if TYPE_CHECKING:
     from longctx.estimate import Estimate
     from longctx.plan import Branch
 
-MARKS = {"verified": "✓", "relocated": "≈", "unverified": "?"}
+MARKS = {"verified": "✓", "relocated": "↷", "near": "≈", "unverified": "?", "unknown": "✗"}
 BRANCHES_SHOWN = 12
 INDENT = (0, 0, 0, 4)
 
 
 def plain_answer(answer: Answer) -> str:
     """The answer as Markdown with footnotes, safe to show anywhere."""
-    body = safe_text(answer.answer_markdown)
-    notes = "\n".join(f"[^{c.n}]: {show(c.place)} ({c.status})" for c in answer.citations)
-    return f"{body}\n\n{notes}\n" if notes else f"{body}\n"
+    return f"{safe_text(answer.answer_markdown)}\n{plain_footnotes(answer)}"
+
+
+def plain_footnotes(answer: Answer, *, show_quotes: bool = False) -> str:
+    """The footnotes of an answer as Markdown, after a blank line; nothing where it has none."""
+    notes = "".join(f"{_footnote(c)}\n{_quoted(c) if show_quotes else ''}" for c in answer.citations)
+    return f"\n{notes}" if notes else ""
+
+
+def _footnote(citation: Citation) -> str:
+    return f"[^{citation.n}]: {show(citation.place)} ({state(citation)})"
+
+
+def _quoted(citation: Citation) -> str:
+    return "".join(f"    > {line}\n" for line in safe_text(citation.quote).splitlines())
+
+
+def state(citation: Citation) -> str:
+    """What the check of a citation gave, in words: `verified`, `near: 91 % of it`, `verified, out of date`."""
+    share = f": {citation.share:.0%} of it stands there" if citation.status == "near" else ""
+    return f"{citation.status}{share}{'' if citation.is_current else ', out of date'}"
+
+
+def print_footnotes(
+    answer: Answer, location: Callable[[str], str | None], color: str = "auto", *, show_quotes: bool = False
+) -> None:
+    """The footnotes of an answer on a terminal, each with its place, linked where the terminal can follow links."""
+    console = new_console(color)
+    if answer.citations:
+        console.print()
+    for citation in answer.citations:
+        console.print(_heading(citation, location(citation.path) if citation.path else None), soft_wrap=True)
+        if show_quotes:
+            console.print(_body(citation))
 
 
 def new_console(color: str = "auto") -> "Console":
@@ -64,7 +95,7 @@ def _heading(citation: Citation, location: str | None) -> "Text":
     line.append(show(citation.place), f"bold link {_link(location, citation)}" if location else "bold")
     if citation.name and citation.kind is Kind.CODE:
         line.append(f"  {show(citation.name)}", "cyan")
-    line.append(f"  {MARKS[citation.status]} {citation.status}", "green" if citation.status == "verified" else "yellow")
+    line.append(f"  {MARKS[citation.status]} {state(citation)}", "green" if citation.status == "verified" else "yellow")
     if citation.also:
         line.append(f"  also {', '.join(map(show, citation.also[:3]))}", "dim")
     return line

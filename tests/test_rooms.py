@@ -25,7 +25,7 @@ MAY_IMPORT = {
 # Packages that only the modules named may import, at the top or inside a function.
 OWNERS = {
     "torch": {"longctx.scout", "longctx.engines.scout", "longctx.engines.scout_run"},
-    "vllm": {"longctx.engines.vllm_backend"},
+    "vllm": {"longctx.engines.vllm_core"},
     "pymupdf": {"ingest.pdf", "ingest.layout", "ingest.page_labels", "ingest.worker"},
     "unstructured": {"ingest.office", "ingest.sheets", "ingest.mail", "ingest.worker"},
     "textual": {"tui"},

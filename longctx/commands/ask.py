@@ -2,20 +2,24 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from longctx.commands.options import OUTPUT, Chosen, with_corpus_options
+from longctx.commands.engines import EngineOptions, Opened, SessionOptions, open_dialogue
+from longctx.commands.faces import LastFace, LinesFace, Progress, TextFace, ending_lines
+from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.commands.output import open_output, stdout_is_terminal
-from longctx.errors import EngineError, UsageError
+from longctx.errors import UsageError
+from longctx.events import Answered, AnswerEvent, AnswerEvents, follow
 
 if TYPE_CHECKING:
     from longctx.answer import Answer
-    from longctx.corpus import Corpus
+    from longctx.commands.faces import Face
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +30,11 @@ class Asked:
     id: str | None = None
 
 
-@with_corpus_options
+@with_shared_options
 def ask(
     chosen: Chosen,
+    engines: EngineOptions,
+    sessions: SessionOptions,
     words: Annotated[
         list[str] | None,
         typer.Argument(metavar="PATH... QUESTION", help="What to read and, last, the question.", show_default=False),
@@ -45,7 +51,13 @@ def ask(
             show_default=False,
         ),
     ] = None,
-    quotes: Annotated[int, typer.Option(min=1, max=50, help="At most so many quotes.")] = 3,
+    quotes: Annotated[int, typer.Option(min=1, max=50, help="At most so many quotes of the evidence engine.")] = 3,
+    require_verified: Annotated[
+        bool, typer.Option("--require-verified", help="Exit 6 unless there are citations and all are verified.")
+    ] = False,
+    show_quotes: Annotated[
+        bool, typer.Option("--show-quotes", help="Write what is quoted under each footnote.", rich_help_panel=OUTPUT)
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.", rich_help_panel=OUTPUT)] = False,
     as_jsonl: Annotated[
         bool, typer.Option("--jsonl", help="Write events, one JSON value a line.", rich_help_panel=OUTPUT)
@@ -55,71 +67,126 @@ def ask(
         typer.Option("-o", "--output", metavar="FILE", help="Write to FILE.", rich_help_panel=OUTPUT),
     ] = None,
 ) -> None:
-    """Answer a question by quoting the sources, with checked citations.
+    """Answer a question over the sources, with checked citations: by a model, or by quoting them.
 
     longctx ask ./repo "where is the lock taken?"
+
+    longctx ask -c "and who releases it?"
+
+    longctx ask ./repo "what is a tide gauge?" --engine openai --base-url http://127.0.0.1:8000/v1 --mode full
 
     git ls-files '*.py' | longctx ask --from-file - "who calls connect()?"
 
     longctx ask ./papers --questions questions.txt > answers.jsonl
     """
+    from longctx.narration import ProgressLine
+
+    inputs, asked = _inputs_and_questions(words or [], question, questions, resumes=sessions.resumes)
+    form = Form(is_batch=questions is not None, as_json=as_json, as_jsonl=as_jsonl, show_quotes=show_quotes)
+    answers: list[Answer] = []
+    with (
+        open_dialogue(chosen, engines, sessions, inputs, quotes=quotes, kept=not form.is_batch) as opened,
+        open_output(output) as stream,
+        Progress(ProgressLine(quiet=chosen.quiet, quiet_for_s=0)) as progress,
+        _face(opened, form, stream, progress, on_terminal=output is None and stdout_is_terminal()) as face,
+    ):
+        progress.say(opened.why)
+        for each in asked:
+            follow(_events(opened, each, alone=form.is_batch), _telling(face, answers))
+    if require_verified:
+        _check_verified(answers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """In what form answers are written."""
+
+    is_batch: bool
+    as_json: bool
+    as_jsonl: bool
+    show_quotes: bool
+
+
+def _events(opened: Opened, asked: Asked, *, alone: bool) -> AnswerEvents:
+    """The events of a question: of a conversation, or of a batch, where each stands alone."""
     from longctx import analysis
 
-    _check_engine(chosen.settings().engine)
-    inputs, asked = _inputs_and_questions(words or [], question, questions)
-    with chosen.corpus(inputs) as (corpus, narrator), open_output(output) as stream:
-        answers = (analysis.ask(corpus, each.text, limit=quotes, question_id=each.id) for each in asked)
-        if questions is not None or as_jsonl:
-            for line in _lines(answers, corpus, events=as_jsonl):
-                stream.write(json.dumps(line) + "\n")
-                stream.flush()
-            return
-        answer = next(answers)
-        if as_json:
-            stream.write(json.dumps(_json(answer), indent=2) + "\n")
-        elif output is None and stdout_is_terminal():
-            _print(answer, corpus, chosen.settings().color)
-        else:
-            from longctx.terminal import plain_answer
-
-            stream.write(plain_answer(answer))
-        if not as_json:
-            narrator.say(answer.notice)
+    if alone:
+        return analysis.ask(opened.corpus, asked.text, opened.engine, opened.asking, question_id=asked.id)
+    return opened.dialogue.ask(asked.text, asked.id)
 
 
-def _check_engine(engine: str) -> None:
-    if engine not in ("evidence", "auto"):
-        raise EngineError(f"the engine {engine!r} is not part of this version", "longctx config show says who set it")
+def _telling(face: "Face", answers: "list[Answer]") -> Callable[[AnswerEvent], None]:
+    """Shows an event and keeps the answers."""
+
+    def tell(event: AnswerEvent) -> None:
+        if isinstance(event, Answered):
+            answers.append(event.answer)
+        face.tell(event)
+
+    return tell
 
 
-def _print(answer: "Answer", corpus: "Corpus", color: str) -> None:
-    from longctx.terminal import print_answer
-
-    print_answer(answer, corpus.location, color)
-
-
-def _json(answer: "Answer") -> dict[str, Any]:
-    from longctx.answer import to_json
-
-    return to_json(answer)
-
-
-def _lines(answers: "Iterator[Answer]", corpus: "Corpus", *, events: bool) -> Iterator[dict[str, Any]]:
-    """Each answer as one JSON value; as events, the citations come before the result that holds them."""
+@contextmanager
+def _face(opened: Opened, form: Form, stream: IO[str], progress: Progress, *, on_terminal: bool) -> "Iterator[Face]":
     from longctx.answer import corpus_json, summarise
 
-    if events:
-        yield {"event": "corpus", **corpus_json(summarise(corpus.record.id, corpus.files))}
+    if form.as_jsonl:
+        with LinesFace(stream) as lines:
+            lines.write({"event": "corpus", **corpus_json(summarise(opened.corpus.record.id, opened.corpus.files))})
+            yield lines
+    elif form.as_json or form.is_batch:
+        yield LastFace(progress, lambda answer: _write_json(answer, stream, indent=None if form.is_batch else 2))
+    else:
+        yield TextFace(
+            stream,
+            progress,
+            on_terminal=on_terminal,
+            ending=lambda answer: _end(answer, opened, stream, progress, form, on_terminal=on_terminal),
+        )
+
+
+def _write_json(answer: "Answer", stream: IO[str], indent: int | None) -> None:
+    from longctx.answer import to_json
+
+    stream.write(json.dumps(to_json(answer), indent=indent) + "\n")
+    stream.flush()
+
+
+def _end(
+    answer: "Answer", opened: Opened, stream: IO[str], progress: Progress, form: Form, *, on_terminal: bool
+) -> None:
+    """What follows an answer's text: its footnotes, and on stderr what it took; of quotes, all of it."""
+    from longctx import terminal
+
+    if opened.engine is None:
+        if on_terminal:
+            terminal.print_answer(answer, opened.corpus.location, opened.configured.color)
+        else:
+            stream.write(terminal.plain_answer(answer))
+    elif on_terminal:
+        terminal.print_footnotes(answer, opened.corpus.location, opened.configured.color, show_quotes=form.show_quotes)
+    else:
+        stream.write(terminal.plain_footnotes(answer, show_quotes=form.show_quotes))
+    stream.flush()
+    for line in ending_lines(answer, opened.dialogue.session):
+        progress.say(line)
+
+
+def _check_verified(answers: "list[Answer]") -> None:
+    """Raise EvidenceGate unless every answer has citations, all of them verified."""
+    from longctx.errors import EvidenceGate
+
     for answer in answers:
-        fields = _json(answer)
-        if events:
-            yield from ({"event": "citation", **citation} for citation in fields["citations"])
-            fields = {"event": "result", **fields}
-        yield fields
+        failed = [c for c in answer.citations if c.status != "verified"]
+        if failed or not answer.citations:
+            what = f"{len(failed)} of {len(answer.citations)} citations are not verified" if failed else "no citations"
+            which = f" (question {answer.question_id})" if answer.question_id else ""
+            raise EvidenceGate(f"{what}{which}", "--require-verified asks for citations that are all verified")
 
 
 def _inputs_and_questions(
-    words: list[str], question: str | None, questions: Path | None
+    words: list[str], question: str | None, questions: Path | None, *, resumes: bool
 ) -> tuple[list[str], list[Asked]]:
     if question is not None and questions is not None:
         raise UsageError("--question and --questions exclude each other", "put the question into the file")
@@ -130,6 +197,8 @@ def _inputs_and_questions(
     if not words:
         raise UsageError("no question", 'longctx ask PATH... "the question"')
     *inputs, last = words
+    if resumes and not inputs:
+        return [], [Asked(last)]
     if os.path.exists(last) and not any(map(os.path.exists, inputs)):
         raise UsageError(f"{last} is a path, not a question", 'the question comes last: longctx ask PATH... "…"')
     if not last.strip():

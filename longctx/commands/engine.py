@@ -1,4 +1,7 @@
-"""`longctx engine`: what a model's folder holds, what it needs, and how long a context fits on this machine."""
+"""`longctx engine`: what a model's folder holds, what it needs, and how long a context fits on this machine.
+
+The other commands on engines have modules of their own and are only named here.
+"""
 
 import json
 from collections.abc import Iterator
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from longctx.commands import bench, engine_checks
 from longctx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,6 +20,10 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Models that answer, and what they need.")
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document.")]
 Rows = Iterator[tuple[str, str]]
+
+app.command("list")(engine_checks.list_engines)
+app.command()(engine_checks.doctor)
+app.command()(bench.bench)
 
 
 @app.callback()

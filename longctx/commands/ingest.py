@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from longctx.commands.options import OUTPUT, Chosen, with_corpus_options
+from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 
 
-@with_corpus_options
+@with_shared_options
 def ingest(
     chosen: Chosen,
     sources: Annotated[

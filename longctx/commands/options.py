@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -130,9 +130,10 @@ class Chosen:
 
     @contextmanager
     def corpus(
-        self, inputs: list[str], *, index: bool = True, retry: bool = False
+        self, inputs: "list[str] | Request", *, index: bool = True, retry: bool = False
     ) -> "Iterator[tuple[Corpus, Narrator]]":
-        """The corpus of these inputs, up to date; what was left out has been named on stderr."""
+        """The corpus of these inputs, or of an earlier request, up to date; what was left out has been named on
+        stderr."""
         from longctx import paths
         from longctx.answer import summarise
         from longctx.corpus import Corpus
@@ -140,10 +141,11 @@ class Chosen:
         from longctx.refresh import refresh
 
         configured = self.settings()
+        request = self.request(inputs, configured) if isinstance(inputs, list) else inputs
         with (
             _stores_mapped(),
             Narrator(quiet=self.quiet) as narrator,
-            Corpus(self.request(inputs, configured), paths.locate(os.environ)) as corpus,
+            Corpus(request, paths.locate(os.environ)) as corpus,
         ):
             for warning in configured.warnings:
                 narrator.say(f"longctx: {warning}")
@@ -190,27 +192,31 @@ def settings(flags: Mapping[str, object], config_file: Path | None = None) -> "S
     return load(flags=flags, environ=os.environ, directory=Path.cwd(), user_file=user_file, config_file=config_file)
 
 
-def with_corpus_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that takes `chosen: Chosen` the shared options on its command line."""
+def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of each dataclass that it takes (`chosen: Chosen`, …) on its command line."""
     own = inspect.signature(command, eval_str=True).parameters
-    shared = [_parameter(name, hint) for name, hint in get_type_hints(Chosen, include_extras=True).items()]
+    groups: dict[str, Any] = {name: each.annotation for name, each in own.items() if is_dataclass(each.annotation)}
+    shared = {name: list(_parameters(kind)) for name, kind in groups.items()}
 
     def wrapper(**given: Any) -> None:
-        chosen = Chosen(**{parameter.name: given.pop(parameter.name) for parameter in shared})
-        command(chosen=chosen, **given)
+        chosen = {name: groups[name](**{each.name: given.pop(each.name) for each in shared[name]}) for name in groups}
+        command(**chosen, **given)
 
-    kept = [parameter for name, parameter in own.items() if name != "chosen"]
-    everything = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in [*kept, *shared]]
+    kept = [parameter for name, parameter in own.items() if name not in groups]
+    everything = [*kept, *(parameter for parameters in shared.values() for parameter in parameters)]
+    everything = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in everything]
     wrapper.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]  # read by typer
     wrapper.__annotations__ = {parameter.name: parameter.annotation for parameter in everything}
     wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
     return wrapper
 
 
-def _parameter(name: str, hint: Any) -> inspect.Parameter:
-    default = next(field.default for field in fields(Chosen) if field.name == name)
-    assert default is not MISSING, "every shared option has a default"
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+def _parameters(kind: Any) -> Iterator[inspect.Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    for each in fields(kind):
+        assert each.default is not MISSING, "every shared option has a default"
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        yield inspect.Parameter(each.name, keyword, default=each.default, annotation=hints[each.name])
 
 
 def _stdin(what: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from longctx.commands.options import OUTPUT, Chosen, with_corpus_options
+from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.commands.output import open_output, stdout_is_tty
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Form(StrEnum):
     IDS = "ids"
 
 
-@with_corpus_options
+@with_shared_options
 def pack(
     chosen: Chosen,
     sources: Annotated[

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longctx.commands.options import OUTPUT, Chosen, with_corpus_options
+from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.errors import DoesNotFit
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 GOING_SHOWN = 20
 
 
-@with_corpus_options
+@with_shared_options
 def plan(
     chosen: Chosen,
     sources: Annotated[

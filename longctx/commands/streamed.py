@@ -115,6 +115,8 @@ def _tell(event: "Prefilled", progress: "ProgressLine") -> None:
 
 def summary(finished: "Finished") -> str:
     """What a run took, in one line."""
+    from longctx.completion import speeds
+
     prefill, decode = speeds(finished)
     skipped = f"; sparse attention left out at most {finished.skipped_mass:.1%}" if finished.skipped_mass else ""
     return (
@@ -124,26 +126,14 @@ def summary(finished: "Finished") -> str:
     )
 
 
-def speeds(finished: "Finished") -> tuple[float | None, float | None]:
-    """Tokens a second of prefill, those from the store not counted, and of decode; None where nothing was done.
-
-    Prefill chose the first token, and `decode_s` holds the steps to all others, a stop token among them.
-    """
-    from longctx.engines.base import Finish
-
-    computed = finished.prompt_tokens - (finished.cached_tokens or 0)
-    prefill = computed / finished.prefill_s if computed and finished.prefill_s > 0 else None
-    steps = finished.answer_tokens - (finished.reason is not Finish.STOP)
-    decode = steps / finished.decode_s if steps > 0 and finished.decode_s > 0 else None
-    return prefill, decode
-
-
 def _rate(tokens_per_s: float | None) -> str:
     return "-" if tokens_per_s is None else f"{tokens_per_s:,.{1 if tokens_per_s < 100 else 0}f} tokens/s"
 
 
 def _json(written: "Written", engine: str) -> dict[str, Any]:
     from dataclasses import asdict
+
+    from longctx.completion import speeds
 
     prefill, decode = speeds(written.finished)
     return {

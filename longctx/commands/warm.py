@@ -18,7 +18,7 @@ from longctx.commands.machine import (
     machine_options,
     open_store,
 )
-from longctx.commands.options import OUTPUT, Chosen, with_corpus_options
+from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.errors import CorpusError, DoesNotFit
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from longctx.scout.config import ScoutConfig
 
 
-@with_corpus_options
+@with_shared_options
 def warm(
     chosen: Chosen,
     model: Model,

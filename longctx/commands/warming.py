@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from longctx.durations import duration
 from longctx.errors import EngineError, Interrupted, LongctxError, StoreError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Warmed:
             return f"{whole}: {self.stored_windows:,} stored, {left}"
         if self.tokens_per_s is None:
             return f"{whole}: all was stored already"
-        took = f"{_duration(self.prefill_s)} ({self.tokens_per_s:,.0f} tokens/s)"
+        took = f"{duration(self.prefill_s)} ({self.tokens_per_s:,.0f} tokens/s)"
         cached = f"{self.cached_tokens / self.tokens:.0%} was stored already, the rest took {took}"
         return f"{whole}: {cached}" if self.cached_tokens else f"{whole}: stored in {took}"
 
@@ -121,7 +122,7 @@ class Warming:
         parts = [f"reading: window {min(done + 1, len(self._ends)):,} of {len(self._ends):,}"]
         if computed > 0:
             parts.append(f"{computed / elapsed:,.0f} tokens/s")
-            parts.append(f"{_duration((prefilled.total - prefilled.done) * elapsed / computed)} left")
+            parts.append(f"{duration((prefilled.total - prefilled.done) * elapsed / computed)} left")
         if prefilled.cached:
             parts.append(f"{prefilled.cached / prefilled.total:.0%} was stored")
         return ", ".join(parts)
@@ -164,9 +165,3 @@ def interrupted(engine: "ScoutEngine", prompt: "Prompt") -> Interrupted:
 
 def _run(engine: "ScoutEngine", prompt: "Prompt") -> "Generator[EngineEvent, None, None]":
     yield from engine.warm(prompt)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -12,7 +12,7 @@ from longctx.prefix_store import open_store
 from longctx.vocabulary import VOCABULARY_TOKENS, llama4, of_model
 
 if TYPE_CHECKING:
-    from cache.store import DiskStore
+    from cache.chain import BlockStore
     from longctx.engines.scout import ScoutEngine
     from longctx.scout.config import ScoutConfig
 
@@ -34,7 +34,7 @@ def opened(setup: EngineSetup) -> "Iterator[ScoutEngine]":
 
 
 @contextmanager
-def open_model(folder: Path, setup: EngineSetup, store: "DiskStore | None") -> "Iterator[ScoutEngine]":
+def open_model(folder: Path, setup: EngineSetup, store: "BlockStore | None") -> "Iterator[ScoutEngine]":
     """The model in a folder, whatever its windows; raises EngineError."""
     model = _scout().open(
         folder,
@@ -49,9 +49,9 @@ def open_model(folder: Path, setup: EngineSetup, store: "DiskStore | None") -> "
         yield model
 
 
-def check_fits_corpora(folder: Path) -> "ScoutConfig":
+def check_fits_corpora(folder: Path, *, quantized: bool = False) -> "ScoutConfig":
     """The shape of a model that can read prompts over a corpus; raises EngineError for another one."""
-    shape = read_shape(folder)
+    shape = read_shape(folder, quantized=quantized)
     if shape.chunk != WINDOW_TOKENS:
         raise EngineError(f"{folder}: its chunk is {shape.chunk:,} tokens, prompts have windows of {WINDOW_TOKENS:,}")
     if shape.vocab < VOCABULARY_TOKENS:
@@ -63,13 +63,13 @@ def check_fits_corpora(folder: Path) -> "ScoutConfig":
     return shape
 
 
-def read_shape(folder: Path) -> "ScoutConfig":
-    """The shape of the model in `folder`; raises EngineError."""
+def read_shape(folder: Path, *, quantized: bool = False) -> "ScoutConfig":
+    """The shape of the model in `folder`, whose weights may be `quantized`; raises EngineError."""
     from longctx.scout.config import read_config
     from longctx.scout.errors import CheckpointError
 
     try:
-        return read_config(folder)
+        return read_config(folder, quantized=quantized)
     except CheckpointError as error:
         raise EngineError(str(error), "name the folder that holds config.json") from error
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from longctx.commands.streamed import speeds, summary, write
+from longctx.commands.streamed import summary, write
 from longctx.commands.windows import read_windows
-from longctx.completion import Delta, chat_ids, check_ids, complete, following, plain_ids, stop_ids
+from longctx.completion import Delta, chat_ids, check_ids, complete, following, plain_ids, speeds, stop_ids
 from longctx.engines.base import (
     Engine,
     EngineEvent,

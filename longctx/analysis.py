@@ -1,0 +1,114 @@
+"""The one use case: a question over a corpus becomes an answer with checked citations.
+
+Every face (command line, Python, terminal UI, reports) asks through this module and renders its events.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from longctx.errors import UsageError
+from longctx.events import Answered, AnswerEvents, Notice, Planned
+from longctx.quoting import QUOTES_SHOWN, quote
+
+if TYPE_CHECKING:
+    from longctx.corpus import Corpus
+    from longctx.engines.base import Engine
+    from longctx.session import Exchange
+
+ASSUMED_CONTEXT = 8192  # of a server that does not say how much it takes: what the smallest of today's take
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How questions are asked: how much is sent, and how the answer is drawn; `quotes` is for the evidence engine."""
+
+    mode: str = "auto"
+    max_tokens: int = 1024
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    quotes: int = QUOTES_SHOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was asked before in the same conversation: as it stands in a prompt, and the questions' words.
+
+    `topic` is the question for which parts of the corpus were chosen then.
+    """
+
+    exchanges: "Sequence[Exchange]" = ()
+    questions: Sequence[str] = ()
+    topic: str = ""
+
+
+def ask(
+    corpus: "Corpus",
+    question: str,
+    engine: "Engine | None",
+    asking: Asking,
+    *,
+    before: Before | None = None,
+    question_id: str | None = None,
+    prefill_tokens_per_s: float | None = None,
+) -> AnswerEvents:
+    """Answer from an up-to-date corpus; the last event is Answered. Without an engine the answer is quotes.
+
+    Raises DoesNotFit before anything is sent, and what the engine raises after
+    what there is of its answer.
+    """
+    if not question.strip():
+        raise UsageError("the question is empty", 'longctx ask PATH... "the question"')
+    if engine is None:
+        yield Answered(quote(corpus, question, limit=asking.quotes, question_id=question_id))
+    else:
+        yield from _asked(corpus, question, engine, asking, before or Before(), question_id, prefill_tokens_per_s)
+
+
+def _asked(
+    corpus: "Corpus",
+    question: str,
+    engine: "Engine",
+    asking: Asking,
+    before: Before,
+    question_id: str | None,
+    prefill_tokens_per_s: float | None,
+) -> AnswerEvents:
+    from longctx.answering import Answering
+    from longctx.completion import stop_ids
+    from longctx.composing import compose
+    from longctx.engines.base import Sampling
+    from longctx.vocabulary import llama4
+
+    said = engine.limits().context_tokens
+    limit = ASSUMED_CONTEXT if said is None and asking.mode != "full" else said
+    if said is None and limit is not None:
+        yield Notice(f"the engine does not say how many tokens it takes: {limit:,} are assumed; --context says better")
+    composed = compose(
+        corpus,
+        question,
+        conversation=before.exchanges,
+        earlier=before.questions,
+        mode=asking.mode,
+        limit_tokens=limit,
+        answer_tokens=asking.max_tokens,
+        topic=before.topic,
+    )
+    if composed.left_out:
+        yield Notice(f"the oldest {composed.left_out:,} turns no longer fit what the engine takes and are left out")
+    yield Planned(
+        reading=composed.reading,
+        prompt_tokens=len(composed.prompt.ids),
+        limit_tokens=said,
+        rolled=composed.opens_window and bool(before.exchanges),
+        prefill_tokens_per_s=prefill_tokens_per_s,
+    )
+    sampling = Sampling(
+        max_tokens=asking.max_tokens,
+        temperature=asking.temperature,
+        top_p=asking.top_p,
+        seed=asking.seed,
+        stop_ids=stop_ids(llama4()),
+    )
+    yield from Answering(corpus, question, composed, engine, sampling, question_id).events()

@@ -1,0 +1,234 @@
+"""The options that say who answers and how, and whether it is kept; and what they open: an engine, a session."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from longctx.commands.machine import engine_setup
+from longctx.commands.options import Chosen
+from longctx.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from longctx.analysis import Asking
+    from longctx.corpus import Corpus
+    from longctx.dialogue import Dialogue
+    from longctx.engines.base import Engine
+    from longctx.history import History
+    from longctx.request import Request
+    from longctx.session import Session
+    from longctx.settings import Settings
+
+ENGINE, SESSION = "Engine", "Session"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """Who answers, how much of the corpus it is sent, and how it draws its words."""
+
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            "-e",
+            "--engine",
+            metavar="NAME",
+            help="evidence, scout, vllm, openai, scripted, a plugin, or auto; see longctx engine list.",
+            rich_help_panel=ENGINE,
+        ),
+    ] = None
+    model: Annotated[
+        str | None,
+        typer.Option("-m", "--model", metavar="DIR|NAME", help="A model's folder or name.", rich_help_panel=ENGINE),
+    ] = None
+    base_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="An OpenAI-compatible server, as http://…/v1.", rich_help_panel=ENGINE),
+    ] = None
+    timeout: Annotated[
+        int | None, typer.Option(metavar="S", min=1, help="Longest silence of a server.", rich_help_panel=ENGINE)
+    ] = None
+    context: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOKENS", help="What fits the model (128k), where it does not say.", rich_help_panel=ENGINE
+        ),
+    ] = None
+    mode: Annotated[
+        str | None,
+        typer.Option(metavar="auto|full|focus", help="Send all, what fits, or what can be.", rich_help_panel=ENGINE),
+    ] = None
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer.", rich_help_panel=ENGINE)] = None
+    temperature: Annotated[
+        float | None, typer.Option(min=0, max=100, help="0 takes the likeliest words.", rich_help_panel=ENGINE)
+    ] = None
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**63 - 1, help="The same seed draws the same.", rich_help_panel=ENGINE)
+    ] = None
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Neither use nor keep stored prefixes.", rich_help_panel=ENGINE)
+    ] = False
+
+    def settings(self, chosen: Chosen) -> "Settings":
+        """The settings in force with what was typed above all."""
+        return chosen.settings(
+            engine=self.engine or ("openai" if self.base_url and not self.engine else None),
+            model=self.model,
+            base_url=self.base_url,
+            timeout_s=self.timeout,
+            context=self.context,
+            mode=self.mode,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+        )
+
+    def asking(self, configured: "Settings", quotes: int) -> "Asking":
+        """How questions are asked."""
+        from longctx.analysis import Asking
+
+        return Asking(
+            mode=configured.mode,
+            max_tokens=configured.max_tokens,
+            temperature=configured.temperature,
+            seed=self.seed,
+            quotes=quotes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """Which conversation goes on, and whether this one is kept."""
+
+    go_on: Annotated[
+        bool,
+        typer.Option(
+            "-c", "--continue", help="Go on with the last session (of these sources).", rich_help_panel=SESSION
+        ),
+    ] = False
+    resume: Annotated[
+        str | None,
+        typer.Option("-r", "--resume", metavar="ID", help="Go on with this session.", rich_help_panel=SESSION),
+    ] = None
+    no_log: Annotated[bool, typer.Option("--no-log", help="Keep no session.", rich_help_panel=SESSION)] = False
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="Name the session.", rich_help_panel=SESSION)] = None
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an earlier session goes on."""
+        return self.go_on or self.resume is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a question needs, open. `why` says who answers and for what reason."""
+
+    dialogue: "Dialogue"
+    corpus: "Corpus"
+    engine: "Engine | None"
+    asking: "Asking"
+    configured: "Settings"
+    why: str
+
+
+@contextmanager
+def open_dialogue(
+    chosen: Chosen,
+    engines: EngineOptions,
+    sessions: SessionOptions,
+    inputs: list[str],
+    *,
+    quotes: int = 3,
+    kept: bool = True,
+) -> Iterator[Opened]:
+    """The corpus up to date, the engine and the session, as they were asked for."""
+    from longctx.dialogue import Dialogue
+    from longctx.engines.choice import choose
+
+    configured = engines.settings(chosen)
+    with ExitStack() as stack:
+        history = stack.enter_context(_history()) if _is_kept(sessions, kept) else None
+        session, request = _resumed(chosen, sessions, history, inputs)
+        corpus, _ = stack.enter_context(chosen.corpus(request or inputs))
+        if session is None and sessions.resumes and history is not None:
+            session = _last(history, corpus)
+        if session is not None and session.corpus != corpus.record.id:
+            raise UsageError(f"session {session.id} is over other sources", "name none, and its own are taken")
+        picked = choose(configured.engine, engine_setup(configured, stored=not engines.no_cache))
+        engine = stack.enter_context(_engine(picked.name, picked.setup))
+        asking = engines.asking(configured, quotes)
+        dialogue = Dialogue(
+            corpus,
+            engine,
+            asking,
+            history=history,
+            session=session,
+            kept=not sessions.no_log,
+            title=sessions.title or "",
+        )
+        yield Opened(dialogue, corpus, engine, asking, configured, picked.why)
+
+
+def _is_kept(sessions: SessionOptions, kept: bool) -> bool:
+    return sessions.resumes or (kept and not sessions.no_log)
+
+
+@contextmanager
+def _engine(name: str, setup: Any) -> "Iterator[Engine | None]":
+    """The engine of that name; None for the one that only quotes."""
+    from longctx.engines.opening import QUOTES, open_engine
+
+    if name == QUOTES:
+        yield None
+        return
+    with open_engine(name, setup) as engine:
+        yield engine
+
+
+@contextmanager
+def _history() -> "Iterator[History]":
+    from longctx import paths
+    from longctx.history import History
+
+    with History(paths.locate(os.environ).data / "sessions.db") as history:
+        yield history
+
+
+def _resumed(
+    chosen: Chosen, sessions: SessionOptions, history: "History | None", inputs: list[str]
+) -> "tuple[Session | None, Request | None]":
+    """The session that goes on, and its sources where none were named."""
+    if not sessions.resumes or history is None:
+        return None, None
+    if sessions.go_on and sessions.resume is not None:
+        raise UsageError("--continue and --resume exclude each other", "--resume ID names the session")
+    session = history.find(sessions.resume) if sessions.resume is not None else None
+    if inputs or chosen.from_file is not None:
+        return session, None
+    session = session or history.last()
+    if session is None:
+        raise UsageError("there is no session to go on with", 'begin one: longctx ask PATH... "the question"')
+    return session, _request(session)
+
+
+def _last(history: "History", corpus: "Corpus") -> "Session":
+    session = history.last(corpus.record.id)
+    if session is None:
+        raise UsageError("there is no session over these sources", "leave out -c to begin one; longctx sessions ls")
+    return session
+
+
+def _request(session: "Session") -> "Request":
+    """The sources of a session's corpus; raises StoreError where it is no longer known."""
+    from longctx import paths
+    from longctx.corpora import CorporaStore
+    from longctx.request import request_of
+
+    store = CorporaStore(paths.locate(os.environ).data / "longctx.db")
+    try:
+        return request_of(store.find(session.corpus))
+    except StoreError as error:
+        raise StoreError(f"the sources of session {session.id} are no longer known", "name them again") from error
+    finally:
+        store.close()

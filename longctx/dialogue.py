@@ -1,0 +1,133 @@
+"""A conversation over one corpus with one engine: each question goes on from the turns before it, each turn is kept.
+
+The session is kept as soon as there is an answer in it, a broken one too.
+"""
+
+import time
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from longctx.analysis import Asking, Before, ask
+from longctx.answer import to_json
+from longctx.events import Answered, AnswerEvent, AnswerEvents, Notice, through
+from longctx.session import Order, Session, Turn
+
+if TYPE_CHECKING:
+    from longctx.corpus import Corpus
+    from longctx.engines.base import Engine
+    from longctx.history import History
+
+TITLE_MOST = 80
+REPACKED = "the corpus was repacked since, so earlier turns are sent as words, without what they had read"
+
+
+class Dialogue:
+    """Questions asked one after another, going on from `session` where one is given.
+
+    `engine` and `history` stay the caller's. Without `history`, or with `kept` false, nothing new is kept.
+    """
+
+    def __init__(
+        self,
+        corpus: "Corpus",
+        engine: "Engine | None",
+        asking: Asking,
+        *,
+        history: "History | None" = None,
+        session: Session | None = None,
+        kept: bool = True,
+        title: str = "",
+    ) -> None:
+        self._corpus = corpus
+        self._engine = engine
+        self._asking = asking
+        self._history = history
+        self._is_kept = kept and history is not None
+        self._title = title
+        self._session = session
+        self._turns = list(history.turns(session)) if history and session else []
+
+    @property
+    def session(self) -> Session | None:
+        """The session that holds the turns; None before the first answer, or where nothing is kept."""
+        return self._session
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """The turns until now, oldest first."""
+        return tuple(self._turns)
+
+    def ask(self, question: str, question_id: str | None = None) -> AnswerEvents:
+        """The events of one question; its turn is kept before Answered is given out."""
+        before, repacked = self._before()
+        if repacked:
+            yield Notice(REPACKED)
+        events = ask(
+            self._corpus,
+            question,
+            self._engine,
+            self._asking,
+            before=before,
+            question_id=question_id,
+            prefill_tokens_per_s=self._rate(),
+        )
+        yield from through(events, self._kept)
+
+    def _before(self) -> tuple[Before, bool]:
+        """The turns before as the next prompt has them, and whether a repack has made their ids mean other texts."""
+        from longctx.composing import in_words
+
+        questions = [turn.question for turn in self._turns]
+        sent = [turn for turn in self._turns if turn.exchange is not None]
+        if self._engine is None or not sent:
+            return Before((), questions), False
+        topic = str(sent[-1].settings.get("topic", ""))
+        if all(self._is_in_order(turn.order) for turn in sent):
+            return Before([turn.exchange for turn in sent if turn.exchange], questions, topic), False
+        encode = self._corpus.tokenizer.encode
+        words = [in_words(encode, turn.question, str(turn.answer["answer_markdown"])) for turn in sent]
+        return Before(words, questions, topic), True
+
+    def _is_in_order(self, order: Order) -> bool:
+        from longctx.composing import order_of
+
+        return order_of(self._corpus, order.entries) == order
+
+    def _order(self, answered: Answered) -> Order:
+        """Where the ids stand that a turn's prompt has; without a prompt there are none."""
+        from longctx.composing import order_of
+
+        return order_of(self._corpus) if answered.exchange else Order(0, "")
+
+    def _rate(self) -> float | None:
+        if self._engine is None or self._history is None:
+            return None
+        who = self._engine.identity()
+        return self._history.prefill_rate(who.kind, who.model)
+
+    def _kept(self, answered: AnswerEvent) -> AnswerEvent:
+        """Keep an answer with its turn; other events are as they were."""
+        if not isinstance(answered, Answered) or self._history is None or not self._is_kept:
+            return answered
+        if self._session is None:
+            self._session = self._history.begin(self._corpus.record.id, self._title or _title(answered.answer.question))
+        answer = replace(answered.answer, session=self._session.id)
+        turn = Turn(
+            parent=self._session.tip,
+            question=answer.question,
+            answer=to_json(answer),
+            corpus=self._corpus.record.id,
+            order=self._order(answered),
+            plan=answered.plan,
+            settings={"engine": answer.engine.kind, "topic": answered.topic, **asdict(self._asking)},
+            exchange=answered.exchange,
+            created_s=round(time.time(), 3),
+        )
+        self._session = self._history.append(self._session.id, turn)
+        self._turns.append(turn)
+        return replace(answered, answer=answer)
+
+
+def _title(question: str) -> str:
+    words = " ".join(question.split())
+    return words if len(words) <= TITLE_MOST else words[: TITLE_MOST - 1].rstrip() + "…"

@@ -1,0 +1,113 @@
+"""What is asked of a server for one prompt: a completion of token ids, or of a chat where only text is taken.
+
+A prompt of ten million ids is 70 MB of JSON, so a body is made and kept in pieces.
+"""
+
+import json
+import re
+from array import array
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from longctx.engines.base import Prompt, Sampling
+from longctx.engines.compatible_server import Kind, Server
+from longctx.rendering import Message, messages, plain
+from longctx.vocabulary import llama4
+
+BLOCK_IDS = 1 << 16
+CHAT, COMPLETION = "/chat/completions", "/completions"
+LARGEST_SEED = 2**63 - 1  # vLLM takes no larger one
+# What an answer can do without, where a server refuses the field.
+OPTIONAL = (
+    *("stream_options", "seed", "top_p", "temperature", "stop_token_ids", "stop"),
+    *("return_token_ids", "logprobs", "return_tokens_as_token_ids", "return_progress", "cache_prompt", "window_starts"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One POST: `fields` of its JSON and either the ids or the turns of the prompt."""
+
+    path: str
+    fields: Mapping[str, Any]
+    ids: "array[int] | None" = None
+    turns: tuple[Message, ...] = ()
+
+    def pieces(self) -> list[bytes]:
+        """The JSON, piece by piece."""
+        head = json.dumps(self.fields).encode()[:-1]
+        if self.ids is not None:
+            return [head + b', "prompt": [', *_numbers(self.ids), b"]}"]
+        if self.path == COMPLETION:
+            return [head + b', "prompt": ', json.dumps(plain(self.turns)).encode(), b"}"]
+        turns = [{"role": turn.role, "content": turn.content} for turn in self.turns]
+        return [head + b', "messages": ', json.dumps(turns, ensure_ascii=False).encode(), b"}"]
+
+
+def request(server: Server, prompt: Prompt, sampling: Sampling) -> Request:
+    """The best way to ask this server; ids where it takes them."""
+    fields = _fields(server, sampling)
+    if not server.takes_ids:
+        return Request(path=CHAT, fields=fields, turns=messages(prompt.ids, llama4()))
+    if sampling.stop_ids:
+        fields["stop_token_ids"] = sorted(sampling.stop_ids)
+    return Request(path=COMPLETION, fields=fields | _extensions(server, prompt), ids=prompt.ids)
+
+
+def adapted(asked: Request, status: int, said: str) -> tuple[Request, str] | None:
+    """The request without what the server has just refused, and what that changes; None where nothing helps."""
+    if asked.path == CHAT and _lacks_chat(status, said):
+        stop = {"stop": ["\n\nUser:"]}
+        changed = "no chat is served there; the model gets the conversation as one text"
+        return replace(asked, path=COMPLETION, fields={**asked.fields, **stop}), changed
+    if status not in (400, 422):
+        return None
+    if "max_tokens" in asked.fields and "max_completion_tokens" in said:
+        fields = {name: value for name, value in asked.fields.items() if name != "max_tokens"}
+        return replace(asked, fields={**fields, "max_completion_tokens": asked.fields["max_tokens"]}), ""
+    for name in OPTIONAL:
+        if name in asked.fields and re.search(rf"\b{name}\b", said):
+            fields = {key: value for key, value in asked.fields.items() if key != name}
+            return replace(asked, fields=fields), f"the server does not take {name!r}; it was left out"
+    return None
+
+
+def _fields(server: Server, sampling: Sampling) -> dict[str, Any]:
+    """What every server is told; top_p too, for a checkpoint may come with another default."""
+    fields: dict[str, Any] = {
+        "model": server.model,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "max_tokens": max(sampling.max_tokens, 1),
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+    }
+    return fields if sampling.seed is None else {**fields, "seed": sampling.seed & LARGEST_SEED}
+
+
+def _extensions(server: Server, prompt: Prompt) -> dict[str, Any]:
+    """What only this kind of server understands.
+
+    vLLM names each token of the answer in its logprobs; its `return_token_ids` would send the whole prompt back.
+    """
+    match server.kind:
+        case Kind.LONGCTX:
+            return {"window_starts": list(prompt.starts), "return_progress": True, "return_token_ids": True}
+        case Kind.VLLM:
+            return {"logprobs": 0, "return_tokens_as_token_ids": True}
+        case Kind.LLAMA_CPP:
+            return {"return_progress": True, "cache_prompt": True}
+        case _:
+            return {}
+
+
+def _lacks_chat(status: int, said: str) -> bool:
+    """No such path (as against no such model), or a model without a chat template."""
+    return (status in (404, 405, 501) and "model" not in said.lower()) or "chat template" in said.lower()
+
+
+def _numbers(ids: "array[int]") -> Iterator[bytes]:
+    for start in range(0, len(ids), BLOCK_IDS):
+        block = ",".join(map(str, ids[start : start + BLOCK_IDS])).encode()
+        yield block if start == 0 else b"," + block

@@ -1,0 +1,88 @@
+"""Whether a server read all that was sent, by its own count; and what would make it count more.
+
+Where ids were sent the counts must be equal. Where text was sent the server counts in its own vocabulary: a sample
+through its /tokenize says what to expect, else only a count far below ours proves a cut.
+"""
+
+from array import array
+
+from ingest.naming import show
+from longctx.engines.base import Prompt, Warned
+from longctx.engines.compatible_http import Connection
+from longctx.engines.compatible_server import Kind, Server, tokenised
+from longctx.errors import DoesNotFit, EngineError
+from longctx.rendering import messages
+from longctx.vocabulary import llama4
+
+SAMPLES, SAMPLE_IDS = 32, 256
+SAMPLED_LEAST = 0.9  # of what a sample leads to expect: samples of real files were within 0.05 of the whole
+# Llama 4's vocabulary is among the most compact: those in use need 0.9 to 1.5 times its tokens for the same text.
+CUT_BELOW, DOUBTED_BELOW = 0.6, 0.8
+
+CUT_HINTS = {
+    Kind.OLLAMA: "Ollama cuts prompts without a word at num_ctx: set OLLAMA_CONTEXT_LENGTH for its server, or num_ctx"
+    " for the model",
+    Kind.LM_STUDIO: "LM Studio cuts prompts at the context length that is set where the model is loaded: raise it",
+}
+CUT_HINT = "look for a setting of the server that truncates prompts or limits the context; --context N says what fits"
+CACHED_HINTS = {
+    Kind.VLLM: "start vLLM with --enable-prompt-tokens-details",
+    Kind.SGLANG: "start SGLang with --enable-cache-report",
+    Kind.OLLAMA: "Ollama does not report them",
+    Kind.LM_STUDIO: "LM Studio does not report them",
+}
+CACHED_HINT = "the server does not report them"
+
+
+def check_count(read: int | None, prompt: Prompt, server: Server, connection: Connection) -> Warned | None:
+    """What is to be said of the server's count of the prompt's tokens; raises DoesNotFit where it shows a cut."""
+    sent = len(prompt.ids)
+    if read is None:
+        return Warned(f"{show(server.base)} does not report how many tokens it read, so a cut would not be seen")
+    if server.takes_ids:
+        if read < sent:
+            raise cut(server, read, sent)
+        return Warned(f"the server counts {read:,} tokens, {sent:,} were sent") if read > sent else None
+    share = _expected_share(prompt, server, connection)
+    if share is not None:
+        if read < SAMPLED_LEAST * share * sent:
+            raise cut(server, read, round(share * sent), "about ")
+    elif read < CUT_BELOW * sent:
+        raise _cut(server, f"{read:,} tokens of a prompt that has {sent:,} of Llama 4's")
+    elif read < DOUBTED_BELOW * sent:
+        return Warned(f"the server counts {read:,} tokens where Llama 4 has {sent:,}; it may have cut the prompt")
+    return None
+
+
+def cached_hint(server: Server) -> str:
+    """What would make the server say how many tokens came from its prefix cache."""
+    return CACHED_HINTS.get(server.kind, CACHED_HINT)
+
+
+def cut(server: Server, read: int, sent: int, about: str = "") -> DoesNotFit:
+    """What is raised where the server read less than was sent."""
+    return _cut(server, f"{read:,} of {about}{sent:,} tokens")
+
+
+def _cut(server: Server, counted: str) -> DoesNotFit:
+    return DoesNotFit(f"{show(server.base)}: the server read only {counted}", CUT_HINTS.get(server.kind, CUT_HINT))
+
+
+def _expected_share(prompt: Prompt, server: Server, connection: Connection) -> float | None:
+    """The server's tokens for one of Llama 4's in this prompt, by a sample; None where it can't be known."""
+    sample = _sample(prompt.ids)
+    if not server.tokenize or not sample:
+        return None
+    text = "".join(turn.content for turn in messages(sample, llama4()))
+    try:
+        return len(tokenised(connection, server, text)) / len(sample)
+    except EngineError:
+        return None
+
+
+def _sample(ids: "array[int]") -> "array[int]":
+    """Pieces from all over the prompt, or all of a short one, without control tokens."""
+    step = max(len(ids) // SAMPLES, SAMPLE_IDS)
+    taken = (token for start in range(0, len(ids), step) for token in ids[start : start + SAMPLE_IDS])
+    ordinary = llama4().ordinary_tokens
+    return array("I", [token for token in taken if token < ordinary])

@@ -1,0 +1,265 @@
+"""A session as a document to keep or to send: Markdown, or JSON (`longctx.session/1`); the page is `longctx.web_page`.
+
+Pure functions of values. What models, documents and file names say is shown and never obeyed: in Markdown, marks that
+this module did not set are escaped, so that no answer can bring a footnote, a picture or HTML of its own.
+"""
+
+import math
+import re
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from ingest.naming import safe_text, show
+from longctx.session import Session, Turn
+
+SCHEMA = "longctx.session/1"
+QUOTE_MOST = 400  # characters of a quote; the JSON has all of it
+PATHS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Footnote:
+    """A citation as it is read, every part safe to show: `status` says how the check of its quote ended."""
+
+    n: int
+    place: str
+    status: str
+    quote: str
+
+
+def to_json(session: Session, turns: Sequence[Turn]) -> dict[str, Any]:
+    """The session as plain JSON values; each answer in it is a `longctx.answer/1`."""
+    return {
+        "schema": SCHEMA,
+        "session": {
+            "id": session.id,
+            "title": session.title,
+            "corpus": session.corpus,
+            "created": session.created_s,
+            "used": session.used_s,
+        },
+        "turns": [_turn_json(turn) for turn in turns],
+    }
+
+
+def to_markdown(session: Session, turns: Sequence[Turn]) -> str:
+    """The session as Markdown: footnotes are numbered through, each turn says what answered and what was read."""
+    parts = [f"# {inert(session.title)}", f"Session {session.id}, begun {moment(session.created_s)}."]
+    notes: list[str] = []
+    for number, turn in enumerate(turns, start=1):
+        numbers = {note.n: len(notes) + i for i, note in enumerate(footnotes(turn.answer), start=1)}
+        notes += [_note(numbers[note.n], note) for note in footnotes(turn.answer)]
+        said = marked(safe_text(answer_text(turn.answer)).strip("\n"), numbers.get)
+        parts += [*_question(number, turn.question), said, _told(turn)]
+    return "\n\n".join([*parts, "\n".join(notes)]).rstrip() + "\n"
+
+
+def footnotes(answer: Mapping[str, Any]) -> tuple[Footnote, ...]:
+    """The citations of an answer's JSON form, one for each number."""
+    rows = [row for row in _list(answer, "citations") if isinstance(row, Mapping) and isinstance(row.get("n"), int)]
+    return tuple({row["n"]: _footnote(row) for row in rows}.values())
+
+
+def answer_text(answer: Mapping[str, Any]) -> str:
+    """The Markdown of an answer's JSON form."""
+    return str(answer.get("answer_markdown", ""))
+
+
+def about(turn: Turn) -> list[str]:
+    """What is to be known of a turn, a phrase each: how it ended, what answered, its tokens, what was read."""
+    answer = turn.answer
+    told = [*_ending(answer), *_engine(answer), *_tokens(answer), *_reading(answer), *_cited(answer)]
+    return [*told, moment(turn.created_s)] if turn.created_s else told
+
+
+def moment(seconds: float) -> str:
+    """A time as it reads the same everywhere."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    except (OverflowError, ValueError, OSError):
+        return "at an unknown time"
+
+
+def inert(text: str) -> str:
+    """Text as one line of Markdown that means itself."""
+    line = " ".join(safe_text(text).split())
+    escaped = re.sub(r"([\\`*\[\]<>&~!|$]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", line)
+    return re.sub(r"^([#+=-]|\d+[.)])", lambda match: f"{match[1][:-1]}\\{match[1][-1]}", escaped)
+
+
+def marked(markdown: str, number: Callable[[int], int | None]) -> str:
+    """Markdown with its footnote marks renumbered; marks without a number, pictures and HTML are escaped.
+
+    Code is left as it is, where it surely is code: in blocks, and between backticks on one line of one table cell.
+    A block that was left open is closed, else all that follows would be code.
+    """
+    markdown += _closing(markdown)
+    code = {line for first, end, _ in _blocks(markdown) for line in range(first, end)}
+    lines = [
+        line if i in code else "".join(part if is_code else _escaped(part, number) for part, is_code in _parts(line))
+        for i, line in enumerate(markdown.split("\n"))
+    ]
+    return "\n".join(lines)
+
+
+# A footnote mark with the colon that would make it a definition, a picture, a tag.
+_MARKS = re.compile(r"\[\^(?:(?P<n>\d{1,9})\](?P<colon>:)?)?|!\[|<(?=[A-Za-z/!?])")
+
+
+def _escaped(prose: str, number: Callable[[int], int | None]) -> str:
+    """Entities, since what a backslash does depends on those before it."""
+
+    def replaced(match: re.Match[str]) -> str:
+        renumbered = number(int(match["n"])) if match["n"] and not match["colon"] else None
+        if renumbered is not None:
+            return f"[^{renumbered}]"
+        return match[0].replace("<", "&lt;").replace("[", "&#91;")
+
+    return _MARKS.sub(replaced, prose)
+
+
+def _closing(markdown: str) -> str:
+    """What closes the code block at the end, if one is open there."""
+    behind = markdown.count("\n") + 2
+    return next((f"\n{fence}" for first, end, fence in _blocks(f"{markdown}\n\nx") if first <= behind < end), "")
+
+
+def _blocks(markdown: str) -> list[tuple[int, int, str]]:
+    """The first line of each code block, the one behind its last, and its fence; fences belong to it."""
+    from markdown_it import MarkdownIt
+
+    tokens = MarkdownIt("commonmark", {"html": False}).disable("inline").parse(markdown)
+    code = [token for token in tokens if token.type in ("fence", "code_block")]
+    return [(token.map[0], token.map[1], token.markup) for token in code if token.map]
+
+
+def _parts(line: str) -> Iterator[tuple[str, bool]]:
+    """A line in pieces, those in backticks being code; in time that grows with its length."""
+    runs = [match.span() for match in re.finditer("`+", line)]
+    by_length: dict[int, list[int]] = defaultdict(list)
+    for start, end in runs:
+        by_length[end - start].append(start)
+    done = 0
+    for start, end in runs:
+        opening = start + _backslashes(line, start) % 2
+        same = by_length[end - opening]
+        following = bisect_left(same, end)
+        if start >= done and opening < end and following < len(same) and "|" not in line[end : same[following]]:
+            stop = same[following] + end - opening
+            yield line[done:opening], False
+            yield line[opening:stop], True
+            done = stop
+    yield line[done:], False
+
+
+def _backslashes(line: str, end: int) -> int:
+    """How many stand right before `end`."""
+    return end - len(line[:end].rstrip("\\"))
+
+
+def _question(number: int, question: str) -> list[str]:
+    """A question as a heading; one of several lines stands below it too, as it was asked."""
+    lines = safe_text(question).strip().splitlines()
+    heading = f"## {number}. {inert(lines[0]) if lines else ''}".rstrip()
+    return [heading] if len(lines) < 2 else [heading, "  \n".join(f"> {inert(line)}" for line in lines)]
+
+
+def _note(number: int, note: Footnote) -> str:
+    quote = f' "{inert(note.quote)}"' if note.quote else ""
+    return f"[^{number}]: {inert(note.place)} ({inert(note.status)}){quote}"
+
+
+def _told(turn: Turn) -> str:
+    return f"*{inert(' · '.join(about(turn)))}*" if about(turn) else ""
+
+
+def _footnote(row: Mapping[str, Any]) -> Footnote:
+    place = show(str(row.get("place") or row.get("path") or "?"))
+    quote = " ".join(safe_text(str(row.get("quote") or "")).split())
+    status = show(str(row.get("status", "unverified")))
+    since = "" if row.get("is_current", True) else "; the file has changed since"
+    shown = quote if len(quote) <= QUOTE_MOST else quote[:QUOTE_MOST] + "…"
+    return Footnote(row["n"], place, status + since, shown)
+
+
+def _turn_json(turn: Turn) -> dict[str, Any]:
+    return {
+        "id": turn.id,
+        "parent": turn.parent,
+        "question": turn.question,
+        "answer": _finite(turn.answer),
+        "settings": _finite(turn.settings),
+        "created": turn.created_s,
+    }
+
+
+def _finite(value: Any) -> Any:
+    """JSON values as every reader of JSON takes them: without infinities and what is no number."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(name): _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _ending(answer: Mapping[str, Any]) -> Iterator[str]:
+    ending = str(answer.get("ending", "stop"))
+    if ending != "stop":
+        why = show(str(answer.get("error") or ""))
+        yield f"not whole: {show(ending)}" + (f", {why}" if why else "")
+
+
+def _engine(answer: Mapping[str, Any]) -> Iterator[str]:
+    engine = _mapping(answer, "engine")
+    kind, model, where = (show(str(engine.get(name) or "")) for name in ("kind", "model", "where"))
+    if kind:
+        yield f"{kind}{f' {model}' if model else ''}{f' on {where}' if where else ''}"
+
+
+def _tokens(answer: Mapping[str, Any]) -> Iterator[str]:
+    tokens = _mapping(answer, "tokens")
+    prompt, cached, output = (tokens.get(name) for name in ("prompt", "cached", "output"))
+    if isinstance(prompt, int):
+        yield f"{prompt:,} tokens of prompt" + (f", {cached:,} of them cached" if isinstance(cached, int) else "")
+    if isinstance(output, int):
+        yield f"{output:,} tokens of answer"
+
+
+def _reading(answer: Mapping[str, Any]) -> Iterator[str]:
+    """What was read of the corpus, and what was not."""
+    reading, corpus = _mapping(answer, "reading"), _mapping(answer, "corpus")
+    read, whole = reading.get("read_tokens"), reading.get("corpus_tokens")
+    if isinstance(read, int) and isinstance(whole, int):
+        share = "all" if reading.get("mode") == "full" else f"{read:,} ({read / max(1, whole):.0%})"
+        yield f"read {share} of {whole:,} tokens"
+    for name, meaning in (("unread", "not read"), ("partly", "read in part")):
+        if paths := _list(reading, name):
+            yield f"{meaning}: {_few(paths)}"
+    if skipped := _list(corpus, "skipped"):
+        yield f"left out: {_few([row.get('path', '') if isinstance(row, Mapping) else row for row in skipped])}"
+
+
+def _few(paths: Sequence[object]) -> str:
+    more = len(paths) - PATHS_SHOWN
+    return ", ".join(show(str(path)) for path in paths[:PATHS_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _cited(answer: Mapping[str, Any]) -> Iterator[str]:
+    coverage = _mapping(answer, "coverage")
+    counts = [coverage.get(name) for name in ("sentences", "cited", "verified")]
+    if all(isinstance(count, int) for count in counts):
+        yield "{} sentences, {} cited, {} verified".format(*counts)
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = values.get(name)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _list(values: Mapping[str, Any], name: str) -> list[Any]:
+    found = values.get(name)
+    return list(found) if isinstance(found, list | tuple) else []

@@ -1,0 +1,404 @@
+"""The engine over HTTP against a real server that answers well."""
+
+import gc
+import json
+import threading
+from array import array
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longctx.completion import chat_ids, stop_ids
+from longctx.engines.base import (
+    EngineEvent,
+    Finish,
+    Finished,
+    Identity,
+    Prefilled,
+    Prompt,
+    Sampling,
+    Text,
+    Token,
+    Warned,
+    contiguous,
+)
+from longctx.engines.compatible import CompatibleEngine
+from longctx.engines.opening import EngineSetup, open_engine
+from longctx.errors import DoesNotFit, EngineError
+from longctx.rendering import ZERO_WIDTH
+from longctx.vocabulary import END_OF_TURN, HEADER_START, llama4
+from tests.engines.faulty_server import (
+    FaultyServer,
+    Route,
+    events,
+    falls_silent,
+    given,
+    in_turn,
+    lists,
+    never_ends,
+    said,
+    says,
+    sends,
+    tokenizes,
+    usage,
+)
+
+CHAT, COMPLETION = "/v1/chat/completions", "/v1/completions"
+ANSWER = sends(events(said("It is "), said("38 m."), said("", "stop"), usage(40)))
+SPECIALS = {"<|header_start|>": HEADER_START, "<|eot|>": END_OF_TURN}
+
+
+def prompt(text: str = "How high is the lighthouse?") -> Prompt:
+    return contiguous(chat_ids(text, llama4()))
+
+
+def sampling(**values: Any) -> Sampling:
+    return Sampling(max_tokens=16, stop_ids=stop_ids(llama4()), **values)
+
+
+def setup(server: FaultyServer, **values: Any) -> EngineSetup:
+    return EngineSetup(logs=Path("/nowhere"), **({"base_url": server.root, "timeout_s": 10.0} | values))
+
+
+def run(
+    routes: Mapping[str, Route], asked: Prompt | None = None, **values: Any
+) -> tuple[list[EngineEvent], FaultyServer]:
+    """The events of one prompt, and the server with what it was asked."""
+    with FaultyServer({"/v1/models": lists()} | dict(routes)) as server, open_engine("openai", setup(server)) as engine:
+        return list(engine.generate(asked or prompt(), sampling(**values))), server
+
+
+def text(found: list[EngineEvent]) -> str:
+    return "".join(event.text for event in found if isinstance(event, Text))
+
+
+def finished(found: list[EngineEvent]) -> Finished:
+    assert isinstance(found[-1], Finished)
+    return found[-1]
+
+
+def warnings(found: list[EngineEvent]) -> list[str]:
+    return [event.message for event in found if isinstance(event, Warned)]
+
+
+def takes_ids(owner: str, answer: Route, **facts: Any) -> dict[str, Route]:
+    field_name = "content" if owner == "llamacpp" else "prompt"
+    return {
+        "/v1/models": lists(owner, **facts),
+        "/tokenize": tokenizes(SPECIALS, field_name),
+        COMPLETION: answer,
+    }
+
+
+class TestText:
+    def test_a_chat_is_answered(self) -> None:
+        found, server = run({CHAT: ANSWER}, temperature=0.5, top_p=0.9, seed=7)
+        assert text(found) == "It is 38 m."
+        end = finished(found)
+        assert (end.reason, end.prompt_tokens, end.cached_tokens, end.answer_tokens) == (Finish.STOP, 40, None, 2)
+        assert end.not_reported
+        (body,) = server.bodies(CHAT)
+        assert body["messages"] == [{"role": "user", "content": "How high is the lighthouse?"}]
+        assert (body["temperature"], body["top_p"], body["seed"], body["max_tokens"]) == (0.5, 0.9, 7, 16)
+        assert body["model"] == "tiny"
+
+    def test_spellings_of_control_tokens_go_out_broken(self) -> None:
+        _, server = run({CHAT: ANSWER}, prompt("say <|eot|> and [INST]"))
+        assert server.bodies(CHAT)[0]["messages"][0]["content"] == f"say <{ZERO_WIDTH}|eot|> and [{ZERO_WIDTH}INST]"
+
+    def test_a_server_without_chat_gets_one_text(self) -> None:
+        answer = sends(events({"choices": [{"text": "38 m", "finish_reason": "stop"}]}, usage(40)))
+        found, server = run({COMPLETION: answer})
+        assert text(found) == "38 m"
+        assert any("one text" in message for message in warnings(found))
+        assert server.bodies(COMPLETION)[0]["prompt"] == "User: How high is the lighthouse?\n\nAssistant:"
+
+    def test_a_server_that_streams_nothing(self) -> None:
+        whole = {"choices": [{"message": {"content": "38 m"}, "finish_reason": "stop"}], **usage(40)}
+        whole["choices"] = [{"message": {"content": "38 m"}, "finish_reason": "stop"}]
+        found, _ = run({CHAT: says(whole)})
+        assert text(found) == "38 m"
+        assert finished(found).prompt_tokens == 40
+
+    def test_reasoning_is_no_answer(self) -> None:
+        thought = {"choices": [{"delta": {"reasoning_content": "hmm"}}]}
+        found, _ = run({CHAT: sends(events(thought, thought, said("38 m", "stop"), usage(40)))})
+        assert text(found) == "38 m"
+        assert len([message for message in warnings(found) if "reasoning" in message]) == 1
+
+    def test_no_usage_is_said(self) -> None:
+        found, _ = run({CHAT: sends(events(said("38 m", "stop")))})
+        assert any("does not report how many tokens it read" in message for message in warnings(found))
+        assert finished(found).prompt_tokens == len(prompt().ids)
+
+    def test_a_field_that_is_refused_is_left_out_and_said(self) -> None:
+        refusal = says({"error": {"message": "Unsupported parameter: 'seed'"}}, 400)
+        renamed = says({"error": {"message": "Use 'max_completion_tokens' instead of 'max_tokens'"}}, 400)
+        found, server = run({CHAT: in_turn(refusal, renamed, ANSWER)}, seed=1)
+        assert text(found) == "It is 38 m."
+        assert any("'seed'" in message for message in warnings(found))
+        last = server.bodies(CHAT)[-1]
+        assert "seed" not in last
+        assert "max_tokens" not in last
+        assert last["max_completion_tokens"] == 16
+
+    def test_a_busy_server_is_asked_again(self) -> None:
+        busy = says({"error": "slow down"}, 429, Retry_After="0")
+        found, server = run({CHAT: in_turn(busy, busy, ANSWER)})
+        assert text(found) == "It is 38 m."
+        assert len(server.bodies(CHAT)) == 3
+        assert len([message for message in warnings(found) if "429" in message]) == 2
+
+    def test_what_fails_behind_the_end_takes_nothing_away(self) -> None:
+        found, _ = run({CHAT: sends(events(said("38 m", "stop"), usage(40), done=False) + b"data: {bro")})
+        assert text(found) == "38 m"
+        assert finished(found).reason is Finish.STOP
+
+    @pytest.mark.parametrize("ends", [b"\n", b"\r\n", b"\r"])
+    def test_events_with_any_line_ends_comments_and_cuts(self, ends: bytes) -> None:
+        stream = (b": keep-alive\n\n" + events(said("Höhe 潮"), said("!", "stop"), usage(40))).replace(b"\n", ends)
+
+        def route(handler: Any, asked: Any) -> None:
+            handler.begin(200, "text/event-stream; charset=utf-8")
+            for at in range(0, len(stream), 7):
+                handler.write(stream[at : at + 7])
+
+        found, _ = run({CHAT: route})
+        assert text(found) == "Höhe 潮!"
+
+    def test_half_a_character_can_be_printed(self) -> None:
+        found, _ = run({CHAT: sends(events(said("a\ud83d", "stop"), usage(40)))})
+        assert text(found) == "a\ufffd"
+
+
+class TestIds:
+    def test_ids_go_out_and_come_back_without_the_stop_token(self) -> None:
+        answer = sends(events(given([5, 6]), given([7, END_OF_TURN], "stop"), usage(len(prompt().ids), 4, cached=9)))
+        found, server = run(takes_ids("longctx", answer))
+        assert [event.id for event in found if isinstance(event, Token)] == [5, 6, 7]
+        end = finished(found)
+        assert (end.answer_tokens, end.cached_tokens, end.not_reported) == (3, 9, "")
+        (body,) = server.bodies(COMPLETION)
+        assert body["prompt"] == list(prompt().ids)
+        assert body["window_starts"] == [0]
+        assert body["return_progress"] is True
+        assert END_OF_TURN in body["stop_token_ids"]
+
+    def test_several_blocks_of_ids_are_one_list(self) -> None:
+        ids = array("I", range(150_000))
+        answer = sends(events(given([5], "stop"), usage(len(ids))))
+        found, server = run(takes_ids("longctx", answer), contiguous(ids))
+        assert server.bodies(COMPLETION)[0]["prompt"] == list(ids)
+        assert not warnings(found)
+
+    def test_vllm_names_tokens_in_its_logprobs(self) -> None:
+        listed = {
+            "choices": [{"text": "??", "logprobs": {"tokens": ["token_id:11", "token_id:12"]}, "finish_reason": "stop"}]
+        }
+        found, server = run(takes_ids("vllm", sends(events(listed, usage(len(prompt().ids)))), max_model_len=4096))
+        assert [event.id for event in found if isinstance(event, Token)] == [11, 12]
+        assert "--enable-prompt-tokens-details" in finished(found).not_reported
+        assert "return_token_ids" not in server.bodies(COMPLETION)[0]
+
+    def test_a_server_of_ids_that_gives_text(self) -> None:
+        answer = {"content": "", "choices": [{"text": "38 m", "finish_reason": "stop"}], "timings": {"cache_n": 8}}
+        found, server = run(takes_ids("llamacpp", sends(events(answer, usage(len(prompt().ids))))))
+        assert text(found) == "38 m"
+        assert finished(found).cached_tokens == 8
+        assert server.bodies(COMPLETION)[0]["cache_prompt"] is True
+
+    def test_progress_is_told(self) -> None:
+        sent = len(prompt().ids)
+        stages = [{"prompt_progress": {"total": sent, "cache": 2, "processed": n, "time_ms": 5}} for n in (4, sent)]
+        found, _ = run(takes_ids("llamacpp", sends(events(*stages, given([5], "stop"), usage(sent)))))
+        assert found[:2] == [Prefilled(done=4, total=sent, cached=2), Prefilled(done=sent, total=sent, cached=2)]
+        assert finished(found).cached_tokens == 2
+
+    def test_control_tokens_with_other_ids_mean_text(self) -> None:
+        routes = takes_ids("vllm", ANSWER) | {"/tokenize": tokenizes({"<|eot|>": 9}), CHAT: ANSWER}
+        found, server = run(routes)
+        assert text(found) == "It is 38 m."
+        assert not server.bodies(COMPLETION)
+
+
+class TestCounts:
+    def test_fewer_tokens_than_ids_were_sent(self) -> None:
+        got: list[EngineEvent] = []
+        routes = takes_ids("vllm", sends(events(given([5], "stop"), usage(7))))
+        with FaultyServer(routes) as server, open_engine("openai", setup(server)) as engine:
+            with pytest.raises(DoesNotFit, match=rf"only 7 of {len(prompt().ids)} tokens"):
+                got.extend(engine.generate(prompt(), sampling()))
+        assert got == [Token(5)]
+
+    def test_progress_over_fewer_tokens_is_not_waited_for(self) -> None:
+        stage = {"prompt_progress": {"total": 4, "cache": 0, "processed": 1}}
+        with pytest.raises(DoesNotFit, match="only 4 of"):
+            run(takes_ids("longctx", never_ends(events(stage, done=False))))
+
+    def test_ollama_is_named_with_its_switch(self) -> None:
+        routes = {"/v1/models": lists("library"), CHAT: sends(events(said("38", "stop"), usage(5)))}
+        with pytest.raises(DoesNotFit, match="only 5 tokens") as caught:
+            run(routes)
+        assert "OLLAMA_CONTEXT_LENGTH" in caught.value.hint
+
+    def test_a_count_somewhat_lower_is_only_doubted(self) -> None:
+        asked = prompt("tide " * 200)
+        routes = {CHAT: sends(events(said("38", "stop"), usage(int(0.7 * len(asked.ids)))))}
+        found, _ = run(routes, asked)
+        assert any("may have cut" in message for message in warnings(found))
+
+    def test_another_vocabulary_is_measured_by_a_sample(self) -> None:
+        def letters(handler: Any, asked: Any) -> None:
+            says({"tokens": list(asked.body["prompt"].encode())})(handler, asked)
+
+        asked = prompt("tide " * 2000)
+        routes = {"/v1/models": lists("vllm"), "/tokenize": letters}
+        whole = {CHAT: sends(events(said("38", "stop"), usage(10_050)))}
+        found, _ = run(routes | whole, asked)
+        assert not warnings(found)
+        cut = {CHAT: sends(events(said("38", "stop"), usage(7_000)))}
+        with pytest.raises(DoesNotFit, match="of about"):  # though it is more than Llama 4 has
+            run(routes | cut, asked)
+
+
+class TestClosing:
+    def test_leaving_an_answer_closes_the_connection(self) -> None:
+        with FaultyServer({"/v1/models": lists(), CHAT: never_ends(events(said("x"), done=False))}) as server:
+            with open_engine("openai", setup(server)) as engine:
+                answer = engine.generate(prompt(), Sampling(max_tokens=1_000_000))
+                assert next(answer) == Text("x")
+                assert isinstance(answer, Iterator)
+                answer.close()  # type: ignore[attr-defined]
+                assert server.cut_off.wait(5)
+
+    def test_a_dropped_answer_closes_the_connection(self) -> None:
+        with FaultyServer({"/v1/models": lists(), CHAT: never_ends(events(said("x"), done=False))}) as server:
+            with open_engine("openai", setup(server)) as engine:
+                next(engine.generate(prompt(), Sampling(max_tokens=1_000_000)))
+                gc.collect()
+                assert server.cut_off.wait(5)
+
+    def test_closing_the_engine_ends_a_wait_in_another_thread(self) -> None:
+        release, ended = threading.Event(), threading.Event()
+        silent = falls_silent(events(said("x"), done=False), release)
+        with ExitStack() as stack:
+            server = stack.enter_context(FaultyServer({"/v1/models": lists(), CHAT: silent}))
+            engine = stack.enter_context(open_engine("openai", setup(server)))
+            stack.callback(release.set)
+            begun = threading.Event()
+
+            def read() -> None:
+                with pytest.raises(EngineError):
+                    for _ in engine.generate(prompt(), sampling()):
+                        begun.set()
+                ended.set()
+
+            threading.Thread(target=read, daemon=True).start()
+            assert begun.wait(5)
+            engine.close()
+            assert ended.wait(5)
+
+
+class TestServers:
+    def opened(self, stack: ExitStack, routes: Mapping[str, Route], **values: Any) -> CompatibleEngine:
+        server = stack.enter_context(FaultyServer(routes))
+        engine = stack.enter_context(open_engine("openai", setup(server, **values)))
+        assert isinstance(engine, CompatibleEngine)
+        return engine
+
+    def test_what_vllm_is(self) -> None:
+        routes = takes_ids("vllm", ANSWER, max_model_len=65536) | {"/version": says({"version": "0.32.0"})}
+        with ExitStack() as stack:
+            engine = self.opened(stack, routes)
+            assert engine.limits().context_tokens == 65536
+            where = engine.server.base
+            assert engine.identity() == Identity(kind="openai", model="tiny", version="vLLM 0.32.0", where=where)
+            assert "token ids" in engine.describe()
+            assert "65,536" in engine.describe()
+
+    def test_what_the_user_says_fits_is_taken(self) -> None:
+        with ExitStack() as stack:
+            engine = self.opened(stack, takes_ids("vllm", ANSWER, max_model_len=65536), context_tokens=20)
+            assert engine.limits().context_tokens == 20
+            with pytest.raises(DoesNotFit, match="takes 20 there"):
+                next(engine.generate(prompt(), sampling()))
+
+    @pytest.mark.parametrize(
+        ("owner", "path", "document"),
+        [
+            ("llamacpp", "/props", {"default_generation_settings": {"n_ctx": 4096}}),
+            ("library", "/api/ps", {"models": [{"name": "tiny", "context_length": 4096}]}),
+            ("organization_owner", "/api/v0/models/tiny", {"loaded_context_length": 4096}),
+        ],
+    )
+    def test_where_each_says_how_much_fits(self, owner: str, path: str, document: Any) -> None:
+        with ExitStack() as stack:
+            engine = self.opened(stack, {"/v1/models": lists(owner, max_model_len=7), path: says(document)})
+            assert engine.limits().context_tokens == 4096
+
+    def test_ollama_loads_a_model_to_know_how_much_fits(self) -> None:
+        loaded = says({"models": [{"name": "tiny", "context_length": 8192}]})
+        routes = {
+            "/v1/models": lists("library"),
+            "/api/ps": in_turn(says({"models": []}), loaded),
+            "/api/generate": says({"done": True}),
+        }
+        with ExitStack() as stack:
+            assert self.opened(stack, routes).limits().context_tokens == 8192
+
+    def test_an_old_ollama_says_it_in_the_models_parameters(self) -> None:
+        shown = {"parameters": 'stop "<|eot|>"\nnum_ctx                        2048'}
+        with ExitStack() as stack:
+            routes = {
+                "/v1/models": lists("somebody"),
+                "/api/show": says(shown),
+                "/api/version": says({"version": "0.5"}),
+            }
+            engine = self.opened(stack, routes)
+            assert engine.limits().context_tokens == 2048
+            assert engine.identity().version == "Ollama 0.5"
+
+    def test_how_special_text_is_read_is_found_out(self) -> None:
+        def letters(handler: Any, asked: Any) -> None:
+            read = asked.body["prompt"].replace("<|im_end|>", "\0").replace("</s>", "\0")
+            says({"tokens": list(read.encode())})(handler, asked)
+
+        def plain(handler: Any, asked: Any) -> None:
+            says({"tokens": list(asked.body["prompt"].encode())})(handler, asked)
+
+        with ExitStack() as stack:
+            engine = self.opened(stack, {"/v1/models": lists("vllm"), "/tokenize": letters})
+            assert "reads control tokens from" in engine.describe()
+            engine = self.opened(stack, {"/v1/models": lists("vllm"), "/tokenize": plain})
+            assert "reads no control tokens" in engine.describe()
+
+    @pytest.mark.parametrize("ending", ["", "/", "/v1", "/v1/"])
+    def test_an_address_with_and_without_v1(self, ending: str) -> None:
+        with ExitStack() as stack:
+            server = stack.enter_context(FaultyServer({"/v1/models": lists()}))
+            engine = stack.enter_context(open_engine("openai", setup(server, base_url=server.root + ending)))
+            assert engine.identity().where == f"{server.root}/v1"
+
+    def test_an_api_that_lies_elsewhere(self) -> None:
+        with ExitStack() as stack:
+            server = stack.enter_context(FaultyServer({"/gateway/models": lists()}))
+            engine = stack.enter_context(open_engine("openai", setup(server, base_url=f"{server.root}/gateway")))
+            assert engine.identity().where == f"{server.root}/gateway"
+
+    def test_embedding_models_are_not_chosen(self) -> None:
+        with ExitStack() as stack:
+            engine = self.opened(stack, {"/v1/models": lists("x", "nomic-embed-text", "llama")})
+            assert engine.identity().model == "llama"
+
+    def test_the_key_goes_out_but_is_shown_nowhere(self) -> None:
+        with ExitStack() as stack:
+            server = stack.enter_context(FaultyServer({"/v1/models": lists(), CHAT: ANSWER}))
+            given_setup = setup(server, api_key="sk-very-secret")
+            engine = stack.enter_context(open_engine("openai", given_setup))
+            list(engine.generate(prompt(), sampling()))
+            assert {asked.headers.get("Authorization") for asked in server.asked} == {"Bearer sk-very-secret"}
+            shown = [repr(given_setup), repr(engine), repr(vars(engine)), engine.describe(), repr(engine.identity())]
+            assert "secret" not in json.dumps(shown)

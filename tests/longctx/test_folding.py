@@ -1,0 +1,135 @@
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longctx.folding import Folded, cuts, find, folded_quote
+
+
+def places(text: str, quote: str, *, markup: bool = False) -> list[str]:
+    return [text[a:b] for a, b in Folded(text, markup=markup).find(folded_quote(quote, markup=markup))]
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("the tide\n    turns", "the tide turns"),
+        ("the exam-\nple holds", "the example holds"),
+        ("a well-\nknown tide", "a well-known tide"),
+        ("the ex\u00adample", "the example"),
+        ("the exam\u00ad\nple", "the example"),
+        ("zero\u200bwidth", "zerowidth"),
+        ("the ﬁrst ﬂow", "the first flow"),
+        ("ＦＵＬＬ width １２", "FULL width 12"),
+        ("he said “no”—twice", 'he said "no"-twice'),
+        ('he said "no"', "he said 'no'"),
+        ("a\u00a0b\u2003c", "a b c"),
+        ("cafe\u0301 noir", "café noir"),
+        ("café noir", "cafe\u0301 noir"),
+        ("wait…", "wait..."),
+        ("満潮は\n正午です", "満潮は正午です"),
+        ("它在，\n正午", "它在，正午"),
+        ('print(\\"a\\")', 'print("a")'),
+        ("각", unicodedata.normalize("NFD", "각")),
+    ],
+)
+def test_forms_of_the_same_text_are_found_as_they_stand(text: str, quote: str) -> None:
+    assert places(text, quote) == [text]
+    assert places(f"Zz {text} zz", quote) == [text]
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("the Tide", "the tide"),
+        ("138 metres", "38 metres"),
+        ("38 metres", "38 metre"),
+        ("12,500 ships", "12"),
+        ("3.5 metres", "5 metres"),
+        ("10² ships", "102 ships"),
+        ("10² ships", "10"),
+        ("this", "is"),
+        ("a recreation", "re-creation of"),
+        ("a != b", "a = b"),
+        ("x**2", "x2"),
+    ],
+)
+def test_other_text_is_not_found(text: str, quote: str) -> None:
+    assert places(text, quote) == []
+    assert not list(find(text, quote, 0, len(text)))
+
+
+def test_emphasis_counts_for_nothing_in_markdown_alone() -> None:
+    text = "the **tide** turns at `noon`, *always*"
+    assert places(text, "the tide turns at noon, always", markup=True) == [text[:-1]]
+    assert places("the tide turns", "the **tide** turns", markup=True) == ["the tide turns"]
+    assert places(text, "the tide turns at noon, always") == []
+    assert places("2 * 3 * 4", "2 * 3 * 4", markup=True) == ["2 * 3 * 4"]
+
+
+def test_a_search_starts_at_an_offset_of_the_original() -> None:
+    text = "a  a   a"
+    assert [place for place in Folded(text).find("a", 3)] == [(3, 4), (7, 8)]
+    assert [place for place in Folded(text).find("a", 4)] == [(7, 8)]
+
+
+def near(text: str, quote: str) -> list[tuple[str, float]]:
+    return [(text[a:b], round(share, 2)) for a, b, share in Folded(text).near(folded_quote(quote))]
+
+
+def test_a_near_run_is_contiguous_and_covers_most() -> None:
+    text = "We saw that the lighthouse of Ostend stands 38 metres\nabove the sea at low water."
+    said = "the lighthouse of Ostend stands 38 metres above the sea"
+    assert near(text, said + " level") == [(said.replace("metres above", "metres\nabove"), 0.9)]
+    assert near(text, "The Lighthouse of Ostend stands (38 metres) above the sea")[0][1] == 1.0
+    assert near(text, said.replace("stands", "remains")) == []
+    assert near(text, said + " level at very high tide") == []
+
+
+def test_every_occurrence_of_a_near_run_is_given() -> None:
+    assert len(near("one two three four five! one two three four five?", "one two three four five x")) == 2
+
+
+def test_near_runs_of_scripts_without_blanks() -> None:
+    assert near("満潮は正午に来ると書いてあります。", "満潮は正午に来ると書いてありまし") == [
+        ("満潮は正午に来ると書いてありま", 0.94)
+    ]
+
+
+@given(st.text(max_size=80), st.data())
+def test_offsets_lead_back_to_what_was_folded(text: str, data: st.DataObject) -> None:
+    folded = Folded(text, markup=data.draw(st.booleans()))
+    starts = [folded.start(i) for i in range(len(folded.text))]
+    ends = [folded.end(i + 1) for i in range(len(folded.text))]
+    assert starts == sorted(starts) and ends == sorted(ends)
+    assert all(0 <= a < b <= len(text) for a, b in zip(starts, ends, strict=True))
+
+
+SPECIAL = st.sampled_from("a b\n\t-\u00ad\u200bﬁﬂ“”„—…éＡ潮。，e\u0301²½'\"*`\\\u00a09.,")
+
+
+@given(st.text(SPECIAL, max_size=60), st.data())
+def test_any_part_folded_is_found_where_it_stands(text: str, data: st.DataObject) -> None:
+    """What stands at a place is found there, where its ends cut nothing."""
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    for a, b in find(text, text[start:end], start, end) if start < end else ():
+        assert text[a:b] == text[start:end] and not cuts(text, a) and not cuts(text, b)
+    folded = Folded(text)
+    if folded.text:
+        first = data.draw(st.integers(0, len(folded.text) - 1))
+        last = data.draw(st.integers(first + 1, len(folded.text)))
+        part = folded.text[first:last]
+        for a, b in folded.find(part):
+            assert part.replace("-", "").strip() in Folded(text[a:b]).text.replace("-", "")
+
+
+def test_folding_a_megabyte_is_fast() -> None:
+    line = "The tide — as “Pliny” says — turns twice a day, ﬁrst at noon; see the exam-\nple.\n    More text here.\n"
+    text = line * (1_000_000 // len(line))
+    begun = time.process_time()
+    folded = Folded(text)
+    assert len(list(folded.find("first at noon"))) == len(text) // len(line)
+    assert time.process_time() - begun < 2.0

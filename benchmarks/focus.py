@@ -91,8 +91,7 @@ def gold_places(corpus: Corpus, gold: Iterable[dict[str, Any]]) -> Iterable[Plac
 def span(document: Document, gold: dict[str, Any]) -> tuple[int, int]:
     """A page, or lines without the white space about them."""
     if "page" in gold:
-        page = document.pages[gold["page"] - 1]
-        start, end = page.start, page.end
+        start, end = next(((p.start, p.end) for p in document.pages if p.number == gold["page"]), (0, 0))
     else:
         lines = document.text.splitlines(keepends=True)
         start = sum(map(len, lines[: gold["line_start"] - 1]))

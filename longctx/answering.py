@@ -16,7 +16,8 @@ from longctx.cited import CitedText
 from longctx.coverage import coverage
 from longctx.engines.base import Engine, EngineEvent, Finished, Prefilled, Sampling, Warned
 from longctx.errors import EngineError, LongctxError
-from longctx.events import Answered, AnswerEvents, Notice, PrefillProgress
+from longctx.events import Answered, AnswerEvents, Notice, PrefillProgress, TextDelta
+from longctx.quoting import NOT_FOUND
 from longctx.session import Exchange
 from longctx.vocabulary import llama4
 
@@ -86,6 +87,8 @@ class Answering:
                         if event.not_reported:
                             yield Notice(f"cached tokens: not reported ({event.not_reported})")
         yield from self._cited.finish()
+        if not self._cited.markdown.strip() and not self._cited.found:
+            yield TextDelta(NOT_FOUND)
         if self._heard.finished and (left_out := self._heard.finished.skipped_mass):
             yield self._warn(f"sparse attention left out at most {left_out:.1%} of what this answer could read")
 
@@ -110,9 +113,12 @@ class Answering:
             yield from self._cited.finish()
             yield self._answered(ending, reason)
 
+    def _said(self) -> "array[int]":
+        """The answer until now in token ids, ours where the engine gave only text."""
+        return self._heard.ids or array("I", self._corpus.tokenizer.encode(self._cited.raw))
+
     def _answered(self, ending: Ending, error: str = "") -> Answered:
-        said = self._heard.ids or array("I", self._corpus.tokenizer.encode(self._cited.raw))
-        exchange = Exchange(self._composed.question, said, self._composed.opens_window)
+        exchange = Exchange(self._composed.question, self._said(), self._composed.opens_window)
         return Answered(self._answer(ending, error), exchange, self._composed.plan, self._composed.topic)
 
     def _answer(self, ending: Ending, error: str) -> Answer:
@@ -121,7 +127,7 @@ class Answering:
         return Answer(
             question=self._question,
             found=cited.found,
-            answer_markdown=cited.markdown,
+            answer_markdown=cited.markdown if cited.found or cited.markdown.strip() else NOT_FOUND,
             citations=tuple(cited.citations),
             engine=self._engine.identity(),
             corpus=summary,
@@ -140,7 +146,7 @@ class Answering:
     def _tokens(self, of_corpus: int) -> dict[str, int]:
         """Counts of tokens; "cached" only where the engine reports it."""
         ours, finished = len(self._composed.prompt.ids), self._heard.finished
-        counts = {"corpus": of_corpus, "prompt": ours, "counted_locally": ours, "output": len(self._heard.ids)}
+        counts = {"corpus": of_corpus, "prompt": ours, "counted_locally": ours, "output": len(self._said())}
         if finished is not None:
             counts |= {"prompt": finished.prompt_tokens, "output": finished.answer_tokens}
             if finished.cached_tokens is not None:

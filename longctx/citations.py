@@ -20,7 +20,7 @@ from longctx.sent import Sent, SentText
 NEAR_LEAST = 12  # folded characters of a quote that may be near
 RELOCATED_LEAST = 20  # folded characters of a quote that is looked for in other documents
 OTHERS_MOST = 40  # documents that are looked at for it
-OTHERS_CHARACTERS = 8_000_000  # and characters of them
+FOLDED_MOST = 4_000_000  # characters of them that are folded for it: about half a second
 SPAN_MOST = 1_000  # characters from the first to the last part of a quote with an ellipsis
 OCCURRENCES_MOST = 100
 FOLDED_KEPT = 64
@@ -166,15 +166,16 @@ class Resolver:
         """The first of the likely other documents in which all of the quote stands."""
         if len(folded_quote(quote)) < RELOCATED_LEAST:
             return None
-        left, words = OTHERS_CHARACTERS, set(_WORD.findall(quote))
+        words, left = set(_WORD.findall(quote)), FOLDED_MOST
         for other in islice(self._sent.likely(quote), OTHERS_MOST):
-            left -= len(other.document.text)
-            if left < 0:
-                break
-            if other.document_id == cited.document_id or not _may_hold(words, other.document.text):
+            if other.document_id == cited.document_id:
                 continue
-            if place := _exact(quote, other) or self._as_folded(quote, other):
+            if place := _exact(quote, other):
                 return other, place
+            if left > len(other.document.text) and _may_hold(words, other.document.text):
+                left -= len(other.document.text)
+                if place := self._as_folded(quote, other):
+                    return other, place
         return None
 
     def _near(self, quote: str, text: SentText) -> tuple[int, int, float] | None:
@@ -208,8 +209,8 @@ def _first(text: SentText, places: Iterator[tuple[int, int]]) -> tuple[int, int]
 
 
 def _may_hold(words: set[str], text: str) -> bool:
-    """Whether most words of a quote stand in a text as they are: some may be parted at a line's end."""
-    return 2 * sum(word in text for word in words) >= len(words)
+    """Whether nearly all words of a quote stand in a text as they are: a few may be parted at a line's end."""
+    return sum(word not in text for word in words) <= 1 + len(words) // 8
 
 
 def _unknown(n: int, marker: Marker, claim: str) -> Citation:
@@ -260,7 +261,7 @@ def _placed(citation: Citation, document: Document, start: int) -> Citation:
     chars = (start, start + len(citation.quote))
     anchor = document.anchor(*chars)
     page = anchor.page.number if anchor.page else None
-    place = _place(citation.path, document, *chars)
+    place = place_of(citation.path, document, *chars)
     return replace(citation, page=page, lines=anchor.lines, chars=chars, place=place)
 
 
@@ -271,7 +272,7 @@ def _locate(claimed: Claimed, text: str) -> tuple[CitationStatus, int | None]:
     return (CitationStatus.RELOCATED, found) if found >= 0 else (CitationStatus.UNVERIFIED, None)
 
 
-def _place(path: str, document: Document, start: int, end: int) -> str:
+def place_of(path: str, document: Document, start: int, end: int) -> str:
     """Where a range stands, as people write it: `path:12-15`, `path, p. 4`, `path, slide 2`, `path § Heading`."""
     anchor = document.anchor(start, end)
     if anchor.page is not None:

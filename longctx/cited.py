@@ -81,6 +81,7 @@ class CitedText:
 
     def _mark(self, number: int, *, is_bare: bool) -> None:
         """Put a mark behind the word before it; on a line of its own only where it must stand there."""
+        self._prose = self._prose.rstrip(" ")
         mark = f"[^{number}]"
         starts_line = "\n" in self._blank and (is_bare or _FENCE_AT_END.search(self.markdown[-200:]))
         if not starts_line and _MARK_AT_END.search(self.markdown[-20:]) and self.markdown.endswith(mark):

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from longctx import __version__
-from longctx.commands import cache_store, config, corpora, engine
+from longctx.commands import cache_store, cite, config, corpora, engine, sessions
 from longctx.commands.ask import ask
 from longctx.commands.chat import chat
 from longctx.commands.complete import complete
@@ -73,6 +73,8 @@ for command in (ask, chat, pack, ingest, plan, complete):
 app.add_typer(corpora.app, name="corpora")
 app.add_typer(engine.app, name="engine")
 app.add_typer(cache_store.app, name="cache")
+app.add_typer(sessions.app, name="sessions")
+app.add_typer(cite.app, name="cite")
 app.command("paths")(config.paths_command)
 app.add_typer(config.app, name="config")
 app.command()(completions)

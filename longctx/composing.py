@@ -37,7 +37,7 @@ __all__ = ["Composed", "compose", "in_words", "order_of"]
 AUTO = "auto"
 RECAP_TOKENS = 3000
 # With less room than this for pieces of the corpus the recap is all there is of it, up to half of the limit.
-LEAST_PIECES = 1024
+LEAST_PIECES = 4096
 # A follow-up keeps the pieces that were chosen before while they hold this share of what search finds for it.
 KEPT_FROM = 0.5
 LIKELY = 40  # passages in which the words of a quote are looked for

@@ -22,6 +22,8 @@ DOWNLOAD = "hf download meta-llama/Llama-4-Scout-17B-16E-Instruct --local-dir"
 def model(case: Case) -> Iterator[Check]:
     if case.setup.model is None and case.engine in ("scout", "scripted", "vllm"):
         yield Check("model", Status.BAD, f"none is set, and the {case.engine} engine needs one", SET)
+    elif case.setup.model is None and case.uses_server:
+        yield Check("model", Status.OK, "the one that the server has")
     elif case.setup.model is None:
         yield Check("model", Status.NOTE, "none is set", SET)
     elif case.engine == "scripted":
@@ -58,12 +60,12 @@ def _folder(folder: Path, case: Case) -> Iterator[Check]:
     weights = weight_files(folder)
     where = show(str(folder))
     if not weights.whole:
-        lacking = f"{len(weights.missing)} weight files are missing" if weights.missing else "it has no *.safetensors"
+        lacking = f"{_files(len(weights.missing))} missing" if weights.missing else "it has no *.safetensors"
         again = f"hf download REPOSITORY --local-dir {where} goes on where it stopped"
         yield Check("model", Status.BAD, f"{where}: {lacking}", again)
         return
     _check_headers(folder)
-    yield Check("model", Status.OK, f"{where}: {weights.files} weight files, {readable_bytes(weights.bytes)}, whole")
+    yield Check("model", Status.OK, f"{where}: {_files(weights.files)}, {readable_bytes(weights.bytes)}, whole")
     store = case.setup.store or case.paths.cache / "prefix"
     capacity = Capacity(config=shape, room=room(store, case.setup.store_limit_bytes))
     longest = f"{capacity.longest_in_ram:,} tokens in memory, {capacity.longest_on_disk:,} with what is kept on disk"
@@ -72,6 +74,10 @@ def _folder(folder: Path, case: Case) -> Iterator[Check]:
         yield Check("context", Status.NOTE, text, f"longctx engine describe {where} --context 1M")
     else:
         yield Check("context", Status.OK, f"the longest that fits: {longest}")
+
+
+def _files(count: int) -> str:
+    return f"{count} weight file{'s' * (count != 1)}"
 
 
 def _check_headers(folder: Path) -> None:
@@ -137,7 +143,7 @@ def engine(case: Case) -> Iterator[Check]:
     if case.engine != AUTO:
         found = engine_of(case.engine)
         if found is None:
-            yield Check("engine", Status.BAD, f"there is no engine {show(case.engine)!r}", "longctx engine list")
+            yield Check("engine", Status.BAD, f"there is no engine {case.engine!r}", "longctx engine list")
             return
         if found.missing:
             yield Check("engine", Status.BAD, f"{found.name} is set, but {found.missing}", found.fix)

@@ -23,11 +23,12 @@ PATHS_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Footnote:
-    """A citation as it is read, every part safe to show: `status` says how the check of its quote ended."""
+    """A citation, every part safe to show: `status` is what the check of its quote gave, `state` the same in words."""
 
     n: int
     place: str
     status: str
+    state: str
     quote: str
 
 
@@ -70,9 +71,9 @@ def answer_text(answer: Mapping[str, Any]) -> str:
 
 
 def about(turn: Turn) -> list[str]:
-    """What is to be known of a turn, a phrase each: how it ended, what answered, its tokens, what was read."""
+    """What is to be known of a turn, a phrase each: how it ended, what answered, its tokens, what was read, when."""
     answer = turn.answer
-    told = [*_ending(answer), *_engine(answer), *_tokens(answer), *_reading(answer), *_cited(answer)]
+    told = [*_ending(answer), *_notices(answer), *_engine(answer), *_tokens(answer), *_reading(answer), *_cited(answer)]
     return [*told, moment(turn.created_s)] if turn.created_s else told
 
 
@@ -170,7 +171,7 @@ def _question(number: int, question: str) -> list[str]:
 
 def _note(number: int, note: Footnote) -> str:
     quote = f' "{inert(note.quote)}"' if note.quote else ""
-    return f"[^{number}]: {inert(note.place)} ({inert(note.status)}){quote}"
+    return f"[^{number}]: {inert(note.place)} ({inert(note.state)}){quote}"
 
 
 def _told(turn: Turn) -> str:
@@ -178,12 +179,16 @@ def _told(turn: Turn) -> str:
 
 
 def _footnote(row: Mapping[str, Any]) -> Footnote:
-    place = show(str(row.get("place") or row.get("path") or "?"))
     quote = " ".join(safe_text(str(row.get("quote") or "")).split())
-    status = show(str(row.get("status", "unverified")))
-    since = "" if row.get("is_current", True) else "; the file has changed since"
-    shown = quote if len(quote) <= QUOTE_MOST else quote[:QUOTE_MOST] + "…"
-    return Footnote(row["n"], place, status + since, shown)
+    status, share = show(str(row.get("status", "unverified"))), row.get("share")
+    near = f": {share:.0%} of it stands there" if status == "near" and isinstance(share, float) else ""
+    return Footnote(
+        n=row["n"],
+        place=show(str(row.get("place") or row.get("path") or row.get("document_id") or "?")),
+        status=status,
+        state=f"{status}{near}{'' if row.get('is_current', True) else ', out of date'}",
+        quote=quote if len(quote) <= QUOTE_MOST else quote[:QUOTE_MOST] + "…",
+    )
 
 
 def _turn_json(turn: Turn) -> dict[str, Any]:
@@ -213,6 +218,13 @@ def _ending(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"not whole: {show(ending)}" + (f", {why}" if why else "")
 
 
+def _notices(answer: Mapping[str, Any]) -> Iterator[str]:
+    """What a reader must know of how the answer was made."""
+    for said in (answer.get("notice"), *_list(answer, "warnings")):
+        if said:
+            yield show(" ".join(str(said).split()))
+
+
 def _engine(answer: Mapping[str, Any]) -> Iterator[str]:
     engine = _mapping(answer, "engine")
     kind, model, where = (show(str(engine.get(name) or "")) for name in ("kind", "model", "where"))
@@ -234,7 +246,7 @@ def _reading(answer: Mapping[str, Any]) -> Iterator[str]:
     reading, corpus = _mapping(answer, "reading"), _mapping(answer, "corpus")
     read, whole = reading.get("read_tokens"), reading.get("corpus_tokens")
     if isinstance(read, int) and isinstance(whole, int):
-        share = "all" if reading.get("mode") == "full" else f"{read:,} ({read / max(1, whole):.0%})"
+        share = "all" if reading.get("mode") == "full" else f"{read:,} ({100 * read / max(1, whole):.0f} %)"
         yield f"read {share} of {whole:,} tokens"
     for name, meaning in (("unread", "not read"), ("partly", "read in part")):
         if paths := _list(reading, name):

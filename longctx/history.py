@@ -23,6 +23,7 @@ from longctx.history_faults import faults
 from longctx.session import Session, Turn
 from longctx.turn_row import UNREADABLE, dicts, plain, row_of, turn_of
 
+LAST = "last"
 TITLE_MOST = 200  # characters
 CANDIDATES_SHOWN = 5
 RATES = 5  # turns that the prefill rate is taken from
@@ -103,7 +104,12 @@ class History:
             return _session(connection, session)
 
     def find(self, name: str) -> Session:
-        """The session whose id begins with `name`, or whose title it is; raises StoreError where not just one is."""
+        """The session whose id begins with `name`, or whose title it is; `last` is the one used last.
+
+        Raises StoreError where not just one is.
+        """
+        if name == LAST:
+            return self._last()
         sessions = self.all()
         title = one_line(name)
         found = [each for each in sessions if name and (each.id.startswith(name.lower()) or each.title == title)]
@@ -194,6 +200,12 @@ class History:
         )
         rates = sorted(row["rate"] for row in self._rows(sql, plain(engine), plain(model), LEAST_NEW, RATES))
         return float(rates[len(rates) // 2]) if rates else None
+
+    def _last(self) -> Session:
+        session = self.last()
+        if session is None:
+            raise StoreError("there is no session yet", "longctx ask PATH... QUESTION begins one")
+        return session
 
     @property
     def _connection(self) -> sqlite3.Connection:

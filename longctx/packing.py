@@ -101,7 +101,10 @@ class Packer:
             yield Window(index, lead if index == 0 else 0, tuple(pieces))
 
     def cut(self, entry: Entry, most: int) -> Iterator[Piece]:
-        """The entry whole where that takes at most `most` tokens, else in parts of at most so many."""
+        """The entry whole where that takes at most `most` tokens, else in parts of at most so many.
+
+        A name that takes half of `most` makes its parts longer.
+        """
         whole = self._piece(entry, None, "", (1, 1))
         if whole.size <= most:
             yield whole
@@ -120,6 +123,7 @@ class Packer:
     def _in_parts(self, entry: Entry, first_room: int, room: int) -> Iterator[Piece]:
         text = self._load(entry)
         reserve = self._reserve(entry, text.document)
+        room = max(room, 2 * reserve)  # a part has at least as much text as wrapper
         parts = list(_parts(text, first_room - reserve, room - reserve))
         for number, part in enumerate(parts, start=1):
             place = place_of(text.document, *part.chars)

@@ -33,7 +33,7 @@ LEAST_SPARSE = 128  # tokens; sparse attention always reads the first page of 64
 FLAG, ENVIRONMENT = "flag ", "environment "
 
 # Variables that are read elsewhere or not settings at all.
-OTHER_VARIABLES = frozenset({"LONGCTX_HOME", "LONGCTX_PASSWORD"})
+OTHER_VARIABLES = frozenset({"LONGCTX_HOME", "LONGCTX_PASSWORD", "LONGCTX_SERVER_TOKEN", "LONGCTX_VLLM"})
 
 # What a project's file may never say, whether or not an engine of this version reads it.
 PERSONAL = frozenset(

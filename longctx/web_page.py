@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.naming import safe_text
 from longctx.export import Footnote, about, answer_text, footnotes, moment
 from longctx.session import Session, Turn
+from longctx.terminal import MARKS
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -18,11 +19,10 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-MARKS = {"verified": "✓", "relocated": "≈", "near": "≈"}
 LINKED = ("link", "autolink", "image", "html_inline", "html_block", "reference")
 LEAST_CONTENTS = 3  # turns, from which on there is a list of questions
 CONTENTS_MOST = 120  # characters of a question
-MARK_MOST = 9  # digits
+DIGITS_MOST = 9  # digits
 
 
 def to_html(session: Session, turns: Sequence[Turn]) -> str:
@@ -57,13 +57,12 @@ def _section(number: int, turn: Turn) -> str:
 
 
 def _note(number: int, note: Footnote) -> str:
-    status = note.status.split(";")[0]
-    mark = f"{MARKS.get(status, '?')} {note.status}"
+    mark = f"{MARKS.get(note.status, '?')} {note.state}"
     return _element(
         "li",
         _element("span", _text(note.place), class_="place"),
         " ",
-        _element("span", _text(mark), class_="status sound" if status == "verified" else "status"),
+        _element("span", _text(mark), class_="status sound" if note.status == "verified" else "status"),
         _element("blockquote", _text(note.quote), dir="auto") if note.quote else "",
         id=_anchor(number, note.n),
         value=str(note.n),
@@ -96,7 +95,7 @@ def _footnote_rule(state: "StateInline", silent: bool) -> bool:
     """`[^3]`, where the answer has a footnote 3."""
     if not state.src.startswith("[^", state.pos):
         return False
-    close = state.src.find("]", state.pos, state.pos + MARK_MOST + 3)
+    close = state.src.find("]", state.pos, state.pos + DIGITS_MOST + 3)
     digits = state.src[state.pos + 2 : close] if close >= 0 else ""
     if not (digits.isascii() and digits.isdigit()) or int(digits) not in state.env["notes"]:
         return False

@@ -11,7 +11,7 @@ weights are drawn with a deviation of 0.08, as the usual 0.02 leaves logits too 
     scout_sharded                   scout's very weights in several files with an index
     scout_multimodal                scout's very weights under the names of the model with vision, which it has too
     make_checkpoint(name, **text)   another one: any keys of transformers' Llama4TextConfig, and save=, dtype=
-    scout_words                     Llama 4's vocabulary and windows of 8,192 tokens, in 4 layers (NoPE: 3), float32,
+    scout_words                     Llama 4's vocabulary and windows of 8,192 tokens, in 4 layers (NoPE: 3), bfloat16,
                                     with a tokenizer and a chat template: what any server can be started on
 
 Each is a folder (Path) that lives as long as the session: read only. `reference(folder)` is transformers' own model.
@@ -181,7 +181,7 @@ def scout_multimodal(scout: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="session")
 def scout_words(make_checkpoint: MakeCheckpoint) -> Path:
-    folder = make_checkpoint("scout_words", **WORDS)
+    folder = make_checkpoint("scout_words", dtype="bfloat16", **WORDS)
     write_tokenizer(folder)
     return folder
 

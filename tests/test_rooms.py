@@ -37,12 +37,16 @@ OWNERS = {
         "ingest.shelf",
         "longctx.corpora",
         "longctx.index",
+        "longctx.migrations",
         "longctx.token_store",
     },
+    "markdown_it": {"longctx.export", "longctx.web_page"},
     "detect_secrets": {"ingest.secrets"},
     "charset_normalizer": {"ingest.plain", "ingest.mail"},
     "tiktoken": {"longctx.tokens"},
-    "httpx": set(),
+    "httpx": {"longctx.engines.compatible", "longctx.engines.compatible_http"},
+    "starlette": {"longctx.serving"},
+    "uvicorn": {"longctx.serving.foreground"},
     "xxhash": {"cache.format", "longctx.scout.weights"},
 }
 BANNED = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "diskcache", "requests", "urllib.request"}

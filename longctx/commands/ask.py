@@ -141,8 +141,7 @@ def _face(opened: Opened, form: Form, stream: IO[str], progress: Progress, *, on
         yield TextFace(
             stream,
             progress,
-            on_terminal=on_terminal,
-            ending=lambda answer: _end(answer, opened, stream, progress, form, on_terminal=on_terminal),
+            lambda answer: _end(answer, opened, stream, progress, form, on_terminal=on_terminal),
         )
 
 

@@ -37,8 +37,8 @@ def bench(
 ) -> None:
     """Measure an engine: the time to the first token of a prompt that is new and of the same again, and speeds.
 
-    The prompt is drawn anew for each run, so that nothing of it can have been stored before; prefixes that the engine
-    stores meanwhile are not kept.
+    The prompt is drawn anew for each run, so that nothing of it can have been stored before; what an engine in
+    this process stores meanwhile is not kept.
 
     longctx engine bench --model ~/models/scout --tokens 32k
     """

@@ -12,7 +12,7 @@ import typer
 from longctx.commands.engines import EngineOptions, Opened, SessionOptions, open_dialogue
 from longctx.commands.faces import Progress, TextFace, citations_text, ending_lines
 from longctx.commands.options import Chosen, with_shared_options
-from longctx.commands.output import open_output, stdout_is_terminal
+from longctx.commands.output import open_output
 from longctx.errors import Interrupted, LongctxError
 from longctx.events import follow
 from longctx.narration import ProgressLine, report_error
@@ -65,9 +65,8 @@ class Talk:
         self._opened = opened
         self._stream = stream
         self._progress = progress
-        self._on_terminal = stdout_is_terminal()
         self._last: Answer | None = None
-        face = TextFace(stream, progress, on_terminal=self._on_terminal, ending=self._end)
+        face = TextFace(stream, progress, self._end)
         self._face = face
 
     def run(self) -> None:
@@ -152,15 +151,16 @@ class Talk:
         return f"session {session.id}, {session.turns} turn{'s' * (session.turns != 1)}: {later}"
 
     def _export(self, name: str) -> None:
-        from longctx.export import write_export
+        from longctx.commands.sessions import exported, form_of
 
         session = self._opened.dialogue.session
         if session is None or not name:
             self._write("/export FILE, once there is an answer")
             return
         try:
-            with open_output(Path(name).expanduser()) as file:
-                file.write(write_export(session, self._opened.dialogue.turns, Path(name).suffix.lstrip(".")))
+            path = Path(name).expanduser()
+            with open_output(path) as file:
+                file.write(exported(session, self._opened.dialogue.turns, form_of(path)))
         except LongctxError as error:
             report_error(error)
             return

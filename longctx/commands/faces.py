@@ -1,7 +1,7 @@
 """The events of an answer as a person or a program reads them: text as it comes, JSON lines, or nothing until the end.
 
 stdout is the answer; progress, notices and figures go to stderr. Whatever comes from a model or a document is made safe
-before it reaches a terminal.
+first, also where it goes into a file, which somebody will show on a terminal. Only JSON has it as it came.
 """
 
 import json
@@ -107,12 +107,9 @@ class Progress(AbstractContextManager["Progress"]):
 class TextFace:
     """The answer as Markdown on a stream as it comes, its footnotes after it; figures on stderr."""
 
-    def __init__(
-        self, stream: IO[str], progress: Progress, *, on_terminal: bool, ending: "Callable[[Answer], None]"
-    ) -> None:
+    def __init__(self, stream: IO[str], progress: Progress, ending: "Callable[[Answer], None]") -> None:
         self._stream = stream
         self._progress = progress
-        self._on_terminal = on_terminal
         self._ending = ending
         self._is_open = False
 
@@ -128,7 +125,7 @@ class TextFace:
                 self._ending(answer)
 
     def _put(self, text: str) -> None:
-        self._stream.write(safe_text(text) if self._on_terminal else text)
+        self._stream.write(safe_text(text))
         self._stream.flush()
         self._is_open = not text.endswith("\n") if text else self._is_open
 
@@ -242,15 +239,19 @@ def ending_lines(answer: "Answer", session: "Session | None") -> Iterator[str]:
 def stats_line(answer: "Answer") -> str:
     """What an answer took and how well it is cited, in one line."""
     tokens, timing = answer.tokens, answer.timing
-    cached = "cached: not reported"
-    if "cached" in tokens:
-        cached = f"{tokens['cached'] / max(1, tokens['prompt']):.0%} cached"
-    parts = [f"{tokens['prompt']:,} prompt tokens ({cached})"]
+    parts = [f"{tokens['prompt']:,} prompt tokens{_cached(answer)}"]
     if "ttft_s" in timing:
         parts.append(f"first word after {duration(timing['ttft_s'])}")
     rate = timing.get("decode_tokens_per_s")
     parts.append(f"{tokens['output']:,} tokens" + (f" at {rate:,.0f}/s" if rate else ""))
     return "; ".join([*parts, citations_text(answer)])
+
+
+def _cached(answer: "Answer") -> str:
+    """How much of the prompt was not read again; nothing for an answer that broke off before that was known."""
+    if "cached" in answer.tokens:
+        return f" ({answer.tokens['cached'] / max(1, answer.tokens['prompt']):.0%} cached)"
+    return " (cached: not reported)" if answer.ending in ("stop", "length") else ""
 
 
 def citations_text(answer: "Answer") -> str:

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from longctx.history import History
     from longctx.session import Session, Turn
 
-LAST = "last"
 TITLE_SHOWN = 60
 
 app = typer.Typer(no_args_is_help=True, help="The conversations you have had.")
@@ -72,7 +71,7 @@ def show(identity: Id, as_json: Json = False) -> None:
     from longctx.export import to_json
 
     with _history() as history:
-        session = _find(history, identity)
+        session = history.find(identity)
         turns, aside = history.turns(session), history.aside(session)
     if as_json:
         typer.echo(json.dumps({**to_json(session, turns), "aside": to_json(session, aside)["turns"]}, indent=2))
@@ -117,7 +116,7 @@ def rename(
     longctx sessions rename last "Where the locks are"
     """
     with _history() as history:
-        session = history.rename(_find(history, identity).id, title)
+        session = history.rename(history.find(identity).id, title)
     typer.echo(f"{session.id}  {_line(session.title, most=200)}")
 
 
@@ -140,10 +139,10 @@ def export(
     from longctx.commands.output import open_output
 
     with _history() as history:
-        session = _find(history, identity)
+        session = history.find(identity)
         turns = history.turns(session)
     with open_output(output) as stream:
-        stream.write(_exported(session, turns, form or _form_of(output)))
+        stream.write(exported(session, turns, form or form_of(output)))
 
 
 @app.command("rm")
@@ -162,7 +161,7 @@ def rm(
     from longctx.migrations import backups
 
     with _history() as history:
-        sessions = {session.id: session for session in (_find(history, each) for each in identities)}
+        sessions = {session.id: session for session in (history.find(each) for each in identities)}
         for session in sessions.values():
             typer.echo(f"{session.id}  {counted(session.turns, 'turn')}  {_line(session.title)}", err=True)
         if not yes:
@@ -190,7 +189,7 @@ def verify(
         sessions = history.all()
     for problem in problems:
         typer.echo(shown(problem))
-    found = f"{len(problems):,} problems" if problems else "all as they were"
+    found = f"{counted(len(problems), 'problem')}" if problems else "all as they were"
     typer.echo(f"{counted(len(sessions), 'session')}, {found}")
     if problems:
         raise typer.Exit(ExitCode.FAILED)
@@ -205,29 +204,21 @@ def _history() -> "Iterator[History]":
         yield history
 
 
-def _find(history: "History", identity: str) -> "Session":
-    """A session by its id or title; `last` is the one used last."""
-    if identity != LAST:
-        return history.find(identity)
-    session = history.last()
-    if session is None:
-        raise StoreError("there is no session yet", "longctx ask PATH... QUESTION begins one")
-    return session
+def _sources() -> dict[str, list[str]]:
+    """What each corpus that is still known was made of."""
+    import sqlite3
 
-
-def _sources() -> dict[str, str]:
-    """What each corpus that is still known was made of, in one line."""
     from longctx import paths
     from longctx.corpora import CorporaStore
 
     database = paths.locate(os.environ).data / "longctx.db"
     if not database.exists():
         return {}
-    store = CorporaStore(database)
     try:
-        return {record.id: ", ".join(_source(record.folder, each) for each in record.inputs) for record in store.all()}
-    finally:
-        store.close()
+        with closing(CorporaStore(database)) as store:
+            return {record.id: [_source(record.folder, each) for each in record.inputs] for record in store.all()}
+    except (StoreError, sqlite3.Error):
+        return {}  # conversations can be read without
 
 
 def _source(folder: str, source: str) -> str:
@@ -236,7 +227,7 @@ def _source(folder: str, source: str) -> str:
     return source if source == "-" or is_remote(source) else os.path.normpath(os.path.join(folder, source))
 
 
-def _row(session: "Session", sources: dict[str, str]) -> dict[str, Any]:
+def _row(session: "Session", sources: dict[str, list[str]]) -> dict[str, Any]:
     return {
         "id": session.id,
         "title": session.title,
@@ -248,12 +239,12 @@ def _row(session: "Session", sources: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _titled(session: "Session", sources: dict[str, str]) -> str:
-    source = sources.get(session.corpus, "a corpus that was forgotten")
-    return f"{_line(session.title)} ({_line(source, most=200)})"
+def _titled(session: "Session", sources: dict[str, list[str]]) -> str:
+    named = sources.get(session.corpus, [f"corpus {session.corpus}"])
+    return f"{_line(session.title)} ({_line(', '.join(named), most=200)})"
 
 
-def _print(session: "Session", turns: "Sequence[Turn]", sources: dict[str, str]) -> None:
+def _print(session: "Session", turns: "Sequence[Turn]", sources: dict[str, list[str]]) -> None:
     """A session as it is read on a terminal or behind a pipe: text that nothing obeys."""
     from rich.text import Text
 
@@ -268,11 +259,11 @@ def _print(session: "Session", turns: "Sequence[Turn]", sources: dict[str, str])
         console.print(Text(safe_text(answer_text(turn.answer)).strip() + "\n"), soft_wrap=True)
         for note in footnotes(turn.answer):
             quote = f'  "{note.quote}"' if note.quote else ""
-            console.print(Text(f"[^{note.n}]: {note.place} ({note.status}){quote}"), soft_wrap=True)
+            console.print(Text(f"[^{note.n}]: {note.place} ({note.state}){quote}"), soft_wrap=True)
         console.print(Text(" · ".join(about(turn)), "dim"), soft_wrap=True)
 
 
-def _exported(session: "Session", turns: "Sequence[Turn]", form: Form) -> str:
+def exported(session: "Session", turns: "Sequence[Turn]", form: Form) -> str:
     from longctx import export as exporting
 
     if form is Form.JSON:
@@ -284,7 +275,7 @@ def _exported(session: "Session", turns: "Sequence[Turn]", form: Form) -> str:
     return to_html(session, turns)
 
 
-def _form_of(output: Path | None) -> Form:
+def form_of(output: Path | None) -> Form:
     """The form that a file's name asks for."""
     suffix = output.suffix.lower().removeprefix(".") if output else ""
     named = {"markdown": Form.MD, "htm": Form.HTML, **{form.value: form for form in Form}}
@@ -292,9 +283,14 @@ def _form_of(output: Path | None) -> Form:
 
 
 def _confirm(count: int) -> None:
-    if not sys.stdin.isatty():
+    if not stdin_is_terminal():
         raise UsageError("nothing was forgotten: there is nobody to ask", "add --yes")
     typer.confirm("forget it?" if count == 1 else f"forget all {count}?", abort=True, err=True)
+
+
+def stdin_is_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _when(moment: float) -> str:

@@ -8,9 +8,10 @@ import json
 import math
 import re
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,7 +52,7 @@ class Connection:
         key = _checked_key(api_key)
         self._key = key
         self._timeout_s = timeout_s
-        self._open: set[httpx.Response] = set()
+        self._streams: list[Any] = []  # httpcore's, which hold the sockets in use
         self._client = _client(base_url, key)
 
     def ask(self, url: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = ASK_S) -> Any:
@@ -99,26 +100,36 @@ class Connection:
 
     def close(self) -> None:
         """End everything, also what another thread waits for."""
-        for response in tuple(self._open):
-            with suppress(KeyError, OSError):
-                response.extensions["network_stream"].get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        for stream in tuple(self._streams):
+            with suppress(OSError):
+                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._client.close()
 
     @contextmanager
     def _sent(self, url: str, pieces: Sequence[bytes] | None, silence_s: float) -> Iterator[httpx.Response]:
-        timeout = httpx.Timeout(silence_s, connect=min(CONNECT_S, silence_s))
-        if pieces is None:
-            request = self._client.build_request("GET", url, timeout=timeout)
-        else:
-            headers = {"Content-Type": "application/json", "Content-Length": str(sum(map(len, pieces)))}
-            request = self._client.build_request("POST", url, content=_cut(pieces), headers=headers, timeout=timeout)
-        response = self._client.send(request, stream=True)
-        self._open.add(response)
+        streams: list[Any] = []
+
+        def note(event: str, facts: Mapping[str, Any]) -> None:
+            if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+                streams.append(facts["return_value"])
+                self._streams.append(facts["return_value"])
+
         try:
-            yield response
+            with closing(self._client.send(self._request(url, pieces, silence_s, note), stream=True)) as response:
+                yield response
         finally:
-            self._open.discard(response)
-            response.close()
+            for stream in streams:
+                self._streams.remove(stream)
+
+    def _request(
+        self, url: str, pieces: Sequence[bytes] | None, silence_s: float, note: Callable[[str, Mapping[str, Any]], None]
+    ) -> httpx.Request:
+        timeout = httpx.Timeout(silence_s, connect=min(CONNECT_S, silence_s))
+        extensions = {"trace": note, "timeout": timeout.as_dict()}
+        if pieces is None:
+            return self._client.build_request("GET", url, extensions=extensions)
+        headers = {"Content-Type": "application/json", "Content-Length": str(sum(map(len, pieces)))}
+        return self._client.build_request("POST", url, content=_cut(pieces), headers=headers, extensions=extensions)
 
     def _refusal(self, url: str, response: httpx.Response) -> LongctxError:
         status, said = response.status_code, self._said(response)
@@ -202,10 +213,17 @@ def _client(base_url: str, key: str) -> httpx.Client:
             headers=headers,
             follow_redirects=False,
             trust_env=not is_loopback(base_url),
+            verify=_verification(base_url),
             limits=httpx.Limits(max_keepalive_connections=0),  # a kept connection may have died unseen
         )
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
         raise EngineError(f"the proxy or certificate settings can't be used: {show(str(error))}") from error
+
+
+def _verification(base_url: str) -> ssl.SSLContext | bool:
+    """How certificates are checked; what never needs one takes a check that none passes, which is sooner loaded."""
+    is_plain = is_loopback(base_url) and base_url.startswith("http:")
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else True
 
 
 def _checked_key(key: str | None) -> str:
@@ -249,9 +267,9 @@ def _hint(status: int) -> str:
             return KEY_HINT
         case 404 | 405:
             return "does the address end as the server wants it (often /v1), and has it this model?"
-        case 429:
-            return "try again later"
-        case 500 | 502 | 503 | 504:
+        case 429 | 503:
+            return "try again in a while"
+        case 500 | 502 | 504:
             return "the server's own log says why"
         case _:
             return ""

@@ -83,7 +83,9 @@ def _fields(server: Server, sampling: Sampling) -> dict[str, Any]:
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
     }
-    return fields if sampling.seed is None else {**fields, "seed": sampling.seed & LARGEST_SEED}
+    if sampling.seed is not None and sampling.temperature > 0:
+        fields["seed"] = sampling.seed & LARGEST_SEED
+    return fields
 
 
 def _extensions(server: Server, prompt: Prompt) -> dict[str, Any]:

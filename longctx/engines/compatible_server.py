@@ -200,7 +200,7 @@ def _chosen(listing: Listing, model: str | None) -> str:
             return name
     if listing.models:
         raise EngineError(
-            f"{show(listing.base)}: it has no model {show(model)!r}; it has {_names(listing)}", "--model NAME"
+            f"{show(listing.base)}: it has no model '{show(model)}'; it has {_names(listing)}", "--model NAME"
         )
     return model
 

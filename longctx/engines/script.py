@@ -92,7 +92,7 @@ def _checked(given: Mapping[str, Any], kind: type[Script] | type[Scripted], wher
     known = {field.name for field in fields(kind)} - {"answers"}
     for key in given:
         if key not in known:
-            raise EngineError(f"{where}: unknown key {show(key)!r}", f"it may have {', '.join(sorted(known))}")
+            raise EngineError(f"{where}: unknown key {key!r}", f"it may have {', '.join(sorted(known))}")
     return {key: _value(key, value, where) for key, value in given.items()}
 
 

@@ -118,7 +118,7 @@ class ScriptedEngine:
                 return answer
         plain = [answer for answer in self._script.answers if not answer.match]
         if not plain:
-            asked = show(question.strip()[-80:])
+            asked = question[-80:]
             raise EngineError(f"{show(self._name)} has no answer to {asked!r}", "add an [[answer]] without match")
         self._in_order += 1
         return plain[min(self._in_order, len(plain)) - 1]

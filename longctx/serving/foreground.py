@@ -9,10 +9,15 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from longctx.engines.opening import EngineSetup
 from longctx.errors import EngineError, LongctxError
 from longctx.serving.guard import check_exposure
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+    from uvicorn import Config
 
 EXTRA = 'a server needs starlette and uvicorn: pip install "longctx[scout]"'
 PATIENCE_S = 3.0  # for answers that are being sent, and then for the window that is being read
@@ -54,6 +59,21 @@ def bound(host: str, port: int) -> socket.socket:
     return listening
 
 
+def config(app: "ASGIApp") -> "Config":
+    """How uvicorn serves an application of ours: no log of its own, as addresses in it may hold what was asked."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="on",
+        timeout_graceful_shutdown=int(PATIENCE_S),
+    )
+
+
 def _run(setup: EngineSetup, host: str, token: str | None, listening: socket.socket) -> None:
     import uvicorn
 
@@ -65,17 +85,7 @@ def _run(setup: EngineSetup, host: str, token: str | None, listening: socket.soc
         server.should_exit = True
 
     worker = Worker(lambda: opened(setup), ended=ended)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            application(worker, host, token),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            ws="none",
-            lifespan="on",
-            timeout_graceful_shutdown=int(PATIENCE_S),
-        )
-    )
+    server = uvicorn.Server(config(application(worker, host, token)))
     log.info("serving %s at %s, pid %d", Path(setup.model or "").name, listening.getsockname(), os.getpid())
     with suppress(KeyboardInterrupt):  # uvicorn has ended, and passes on the signal that it ended for
         server.run(sockets=[listening])

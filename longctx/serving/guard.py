@@ -103,8 +103,9 @@ class Guard:
                 body = error_body(f"a defect of longctx: {type(error).__name__}", kind="server_error")
                 await _answer(500, body, sending, scope, receive)
         finally:
-            path = show(scope["path"][:100])
-            log.info("%s %s %s %.3f s", scope["method"], path, status or "-", time.monotonic() - began)
+            if scope["path"] not in OPEN:
+                path = show(scope["path"][:100])
+                log.info("%s %s %s %.3f s", scope["method"], path, status or "-", time.monotonic() - began)
 
     def _check(self, scope: "Scope") -> None:
         host = _only(scope, b"host")

@@ -5,6 +5,7 @@ events of the engine: after the window that it reads, or the token that it makes
 """
 
 import asyncio
+import logging
 import queue
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from longctx.serving.generation import Said, generated
 from longctx.serving.refusal import Refused
 from longctx.serving.served import Served
 
+log = logging.getLogger(__name__)
 MOST_RUNS = 16  # the one that runs, and those that wait
 
 
@@ -115,6 +117,7 @@ class Worker:
     def _work(self) -> None:
         try:
             with self._opener() as served:
+                log.info("ready: %s", served.engine.describe())
                 self.served = served
                 for run in iter(self._waiting.get, None):
                     self._carry_out(served, run)

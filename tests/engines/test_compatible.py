@@ -3,8 +3,9 @@
 import gc
 import json
 import threading
+import time
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,8 @@ def sampling(**values: Any) -> Sampling:
 
 
 def setup(server: FaultyServer, **values: Any) -> EngineSetup:
-    return EngineSetup(logs=Path("/nowhere"), **({"base_url": server.root, "timeout_s": 10.0} | values))
+    named: dict[str, Any] = {"base_url": server.root, "timeout_s": 10.0} | values
+    return EngineSetup(logs=Path("/nowhere"), **named)
 
 
 def run(
@@ -117,8 +119,7 @@ class TestText:
         assert server.bodies(COMPLETION)[0]["prompt"] == "User: How high is the lighthouse?\n\nAssistant:"
 
     def test_a_server_that_streams_nothing(self) -> None:
-        whole = {"choices": [{"message": {"content": "38 m"}, "finish_reason": "stop"}], **usage(40)}
-        whole["choices"] = [{"message": {"content": "38 m"}, "finish_reason": "stop"}]
+        whole = usage(40) | {"choices": [{"message": {"content": "38 m"}, "finish_reason": "stop"}]}
         found, _ = run({CHAT: says(whole)})
         assert text(found) == "38 m"
         assert finished(found).prompt_tokens == 40
@@ -137,7 +138,7 @@ class TestText:
     def test_a_field_that_is_refused_is_left_out_and_said(self) -> None:
         refusal = says({"error": {"message": "Unsupported parameter: 'seed'"}}, 400)
         renamed = says({"error": {"message": "Use 'max_completion_tokens' instead of 'max_tokens'"}}, 400)
-        found, server = run({CHAT: in_turn(refusal, renamed, ANSWER)}, seed=1)
+        found, server = run({CHAT: in_turn(refusal, renamed, ANSWER)}, seed=1, temperature=0.5)
         assert text(found) == "It is 38 m."
         assert any("'seed'" in message for message in warnings(found))
         last = server.bodies(CHAT)[-1]
@@ -228,9 +229,9 @@ class TestCounts:
     def test_fewer_tokens_than_ids_were_sent(self) -> None:
         got: list[EngineEvent] = []
         routes = takes_ids("vllm", sends(events(given([5], "stop"), usage(7))))
-        with FaultyServer(routes) as server, open_engine("openai", setup(server)) as engine:
-            with pytest.raises(DoesNotFit, match=rf"only 7 of {len(prompt().ids)} tokens"):
-                got.extend(engine.generate(prompt(), sampling()))
+        raises = pytest.raises(DoesNotFit, match=rf"only 7 of {len(prompt().ids)} tokens")
+        with FaultyServer(routes) as server, open_engine("openai", setup(server)) as engine, raises:
+            got.extend(engine.generate(prompt(), sampling()))
         assert got == [Token(5)]
 
     def test_progress_over_fewer_tokens_is_not_waited_for(self) -> None:
@@ -266,40 +267,38 @@ class TestCounts:
 
 class TestClosing:
     def test_leaving_an_answer_closes_the_connection(self) -> None:
-        with FaultyServer({"/v1/models": lists(), CHAT: never_ends(events(said("x"), done=False))}) as server:
-            with open_engine("openai", setup(server)) as engine:
-                answer = engine.generate(prompt(), Sampling(max_tokens=1_000_000))
-                assert next(answer) == Text("x")
-                assert isinstance(answer, Iterator)
-                answer.close()  # type: ignore[attr-defined]
-                assert server.cut_off.wait(5)
+        routes = {"/v1/models": lists(), CHAT: never_ends(events(said("x"), done=False))}
+        with FaultyServer(routes) as server, open_engine("openai", setup(server)) as engine:
+            answer = engine.generate(prompt(), Sampling(max_tokens=1_000_000))
+            assert next(answer) == Text("x")
+            assert isinstance(answer, Generator)
+            answer.close()
+            assert server.cut_off.wait(5)
 
     def test_a_dropped_answer_closes_the_connection(self) -> None:
-        with FaultyServer({"/v1/models": lists(), CHAT: never_ends(events(said("x"), done=False))}) as server:
-            with open_engine("openai", setup(server)) as engine:
-                next(engine.generate(prompt(), Sampling(max_tokens=1_000_000)))
-                gc.collect()
-                assert server.cut_off.wait(5)
+        routes = {"/v1/models": lists(), CHAT: never_ends(events(said("x"), done=False))}
+        with FaultyServer(routes) as server, open_engine("openai", setup(server)) as engine:
+            next(engine.generate(prompt(), Sampling(max_tokens=1_000_000)))
+            gc.collect()
+            assert server.cut_off.wait(5)
 
-    def test_closing_the_engine_ends_a_wait_in_another_thread(self) -> None:
+    @pytest.mark.parametrize("begun", [b"", events(said("x"), done=False)])
+    def test_closing_the_engine_ends_a_wait_in_another_thread(self, begun: bytes) -> None:
         release, ended = threading.Event(), threading.Event()
-        silent = falls_silent(events(said("x"), done=False), release)
-        with ExitStack() as stack:
-            server = stack.enter_context(FaultyServer({"/v1/models": lists(), CHAT: silent}))
-            engine = stack.enter_context(open_engine("openai", setup(server)))
-            stack.callback(release.set)
-            begun = threading.Event()
+        routes = {"/v1/models": lists(), CHAT: falls_silent(begun, release)}
+        with FaultyServer(routes) as server, open_engine("openai", setup(server)) as engine:
 
             def read() -> None:
                 with pytest.raises(EngineError):
-                    for _ in engine.generate(prompt(), sampling()):
-                        begun.set()
+                    list(engine.generate(prompt(), sampling()))
                 ended.set()
 
             threading.Thread(target=read, daemon=True).start()
-            assert begun.wait(5)
+            while not server.bodies(CHAT):
+                time.sleep(0.01)
             engine.close()
             assert ended.wait(5)
+            release.set()
 
 
 class TestServers:

@@ -284,3 +284,15 @@ def test_without_a_script_it_says_what_it_needs(tmp_path: Path) -> None:
 
 def test_it_is_among_the_engines() -> None:
     assert "scripted" in names()
+
+
+def test_the_tours_quotes_stand_where_they_are_said_to_but_for_three() -> None:
+    corpora = [Path(__file__).parents[2] / "sample_corpora" / name for name in ("repository", "library")]
+    wrong = list[str]()
+    for answer in read_script(TOUR).answers:
+        assert "\\" not in answer.text
+        for path, quote in re.findall(r'\[(\S+): "([^"]+)"\]', answer.text):
+            files = [corpus / path.removeprefix("{id:").removesuffix("}") for corpus in corpora]
+            text = " ".join("".join(file.read_text() for file in files if file.is_file()).split())
+            wrong += [] if quote in text else [path]
+    assert wrong == ["{id:tidewatch/alerts.py}", "{id:tidewatch/storage.py}", "d9999"]

@@ -81,7 +81,7 @@ def test_claims_are_the_sentences_before() -> None:
     text = told('Tides vary. It turns at noon [d1: "noon"], and 38 m high [d1: "38 metres"].\n- **Seven** lost. [d2]')
     assert [citation.claim for citation in text.citations] == [
         "It turns at noon",
-        "It turns at noon , and 38 m high",
+        "It turns at noon, and 38 m high",
         "**Seven** lost.",
     ]
 
@@ -92,8 +92,31 @@ def test_a_citation_and_its_place() -> None:
 
 
 PARTS = st.sampled_from(
-    ['[d1: "turns at noon"]', "[d2]", '[d9: "x"]', "[none]", "[^1]", "[", "^1]", "]", "\\", "`", "```", "\n", "\n\n"]
-    + [" ", ".", "word", ":", "(", '[d1: "', '"]', "潮", "[^", "- "]
+    [
+        '[d1: "turns at noon"]',
+        "[d2]",
+        '[d9: "x"]',
+        "[none]",
+        "[^1]",
+        "[",
+        "^1]",
+        "]",
+        "\\",
+        "`",
+        "```",
+        "\n",
+        "\n\n",
+        " ",
+        ".",
+        "word",
+        ":",
+        "(",
+        '[d1: "',
+        '"]',
+        "潮",
+        "[^",
+        "- ",
+    ]
 )
 
 

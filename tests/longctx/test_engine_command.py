@@ -209,3 +209,94 @@ def test_a_full_disk_under_stdout_is_one_line(tmp_path: Path, unbuffered: str) -
     assert done.stderr == (
         "longctx: output can't be written: No space left on device\n  is there room where it goes?\n"
     )
+
+
+def longctx(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "longctx", "engine", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+
+
+def script(tmp_path: Path) -> Path:
+    path = tmp_path / "script.toml"
+    path.write_text("prefill_s = 0.01\n[[answer]]\ntext = 'High water at noon.'\n")
+    return path
+
+
+def test_engines_are_listed_with_what_they_lack() -> None:
+    done = longctx("list")
+    assert done.returncode == 0, done.stderr
+    named = [line.split()[0] for line in done.stdout.splitlines() if not line.startswith((" ", "server"))]
+    assert named == ["evidence", "openai", "scout", "scripted", "vllm", "engine:"]
+    assert done.stdout.splitlines()[-1] == "engine: evidence: it was named"
+
+
+def test_the_list_as_json_hides_the_key() -> None:
+    done = longctx(
+        "list", "--json", LONGCTX_API_KEY="sk-secret", LONGCTX_ENGINE="openai", LONGCTX_BASE_URL="http://a/v1"
+    )
+    listed = json.loads(done.stdout)
+    assert listed["schema"] == "longctx.engines/1"
+    assert {row["name"]: row["available"] for row in listed["engines"]}["evidence"] is True
+    assert listed["chosen"]["base_url"] == "http://a/v1"
+    assert "sk-secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(("value", "available"), [("longctx.engines.scripted:opened", True), ("json:nothing", False)])
+def test_plugins_are_listed(tmp_path: Path, value: str, available: bool) -> None:
+    info = tmp_path / "tide_engine-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tide-engine\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(f"[longctx.engines]\ntide = {value}\nscout = {value}\n")
+    done = longctx("list", "--json", PYTHONPATH=str(tmp_path))
+    rows = [row for row in json.loads(done.stdout)["engines"] if "plugin" in row["about"]]
+    assert [(row["name"], row["available"]) for row in rows] == [("scout", False), ("tide", available)]
+    assert "tide-engine 1.2" in rows[1]["about"] and "name is taken" in rows[0]["missing"]
+
+
+def test_the_doctor_exits_5_only_for_what_was_set(tmp_path: Path) -> None:
+    well = longctx("doctor")
+    assert well.returncode == 0, well.stdout + well.stderr
+    assert "no model yet" in well.stdout
+    bad = longctx("doctor", "--model", tmp_path / "none", "--engine", "scout")
+    assert bad.returncode == ExitCode.ENGINE
+    assert "bad      model" in bad.stdout and "no model yet" not in bad.stdout and "Traceback" not in bad.stderr
+
+
+def test_the_doctor_as_json(tmp_path: Path) -> None:
+    done = longctx("doctor", "--json", "-e", "scripted", "-m", script(tmp_path))
+    document = json.loads(done.stdout)
+    assert document["schema"] == "longctx.doctor/1"
+    assert {check["status"] for check in document["checks"]} <= {"ok", "note", "missing"}
+    assert document["next"] == ["next:", f"  longctx chat PATH --engine scripted --model {script(tmp_path)}"]
+
+
+def test_a_bench_is_a_table(tmp_path: Path) -> None:
+    done = longctx("bench", "-e", "scripted", "-m", script(tmp_path), "--tokens", "9k", "--answer", "3")
+    assert done.returncode == 0, done.stderr
+    assert "engine: scripted" in done.stderr
+    rows = {line[:22].strip(): line[22:].split() for line in done.stdout.splitlines()}
+    assert rows["cached tokens"] == ["0", "9,000"] and rows["answer tokens"] == ["3", "3"]
+    assert "of the time to the first token" in done.stdout
+
+
+def test_a_bench_leaves_nothing_behind(tmp_path: Path, home: Path) -> None:
+    done = longctx("bench", "-e", "scripted", "-m", script(tmp_path), "--tokens", "64", "--json")
+    figures = json.loads(done.stdout)
+    assert figures["schema"] == "longctx.bench/1" and figures["warm"]["cached_tokens"] == 64
+    assert not [path for path in (home / "longctx").rglob("*") if path.is_file() or path.name.startswith("bench")]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ([], ExitCode.USAGE, "there is no model to measure"),
+        (["--tokens", "lots"], ExitCode.USAGE, "--tokens 'lots' must be a whole number"),
+        (["--tokens", "3"], ExitCode.USAGE, "too few to measure"),
+        (["-e", "scripted"], ExitCode.ENGINE, "needs a script"),
+        (["-e", "nonsense"], ExitCode.ENGINE, "there is no engine 'nonsense'"),
+    ],
+)
+def test_a_bench_that_can_not_be(words: list[str], code: ExitCode, message: str) -> None:
+    done = longctx("bench", *words)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr and "Traceback" not in done.stderr

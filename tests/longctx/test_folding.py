@@ -71,8 +71,8 @@ def test_emphasis_counts_for_nothing_in_markdown_alone() -> None:
 
 def test_a_search_starts_at_an_offset_of_the_original() -> None:
     text = "a  a   a"
-    assert [place for place in Folded(text).find("a", 3)] == [(3, 4), (7, 8)]
-    assert [place for place in Folded(text).find("a", 4)] == [(7, 8)]
+    assert list(Folded(text).find("a", 3)) == [(3, 4), (7, 8)]
+    assert list(Folded(text).find("a", 4)) == [(7, 8)]
 
 
 def near(text: str, quote: str) -> list[tuple[str, float]]:

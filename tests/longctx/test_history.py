@@ -142,6 +142,17 @@ def test_a_turn_needs_its_session_and_its_parent(history: History) -> None:
     assert history.find(session.id) == session
 
 
+def test_what_fails_halfway_leaves_nothing_behind(path: Path) -> None:
+    with History(path) as history:
+        session = filled(history, "one")
+    with History(path, clock=lambda: next(iter(()))) as history, pytest.raises(StopIteration):
+        history.append(session.id, a_turn(session.tip, "two"))
+    with History(path) as history:
+        assert history.find(session.id) == session
+        assert history.search("two") == []
+        assert history.verify() == []
+
+
 def test_sessions_are_found_by_id_and_by_title(history: History) -> None:
     tides, moons = filled(history, "one"), filled(history, "two", title="Moons\n of  Mars")
     assert history.find(tides.id) == tides == history.find(tides.id[:6].upper()) == history.find("Tides")
@@ -158,9 +169,12 @@ def test_sessions_are_found_by_id_and_by_title(history: History) -> None:
 
 def test_the_last_session_is_the_one_that_got_a_turn_last(history: History) -> None:
     assert history.last() is None
+    with pytest.raises(StoreError, match="no session yet"):
+        history.find("last")
     first, second = filled(history, "one"), filled(history, "two", corpus="c1")
     empty = history.begin("c0", "failed before its first answer")
     assert history.last() == second
+    assert history.find("last") == second
     assert history.last("c0") == first
     assert history.last("c9") is None
     first = history.append(first.id, a_turn(first.tip, "again"))

@@ -3,7 +3,7 @@
 from array import array
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longctx.completion import chat_ids
@@ -90,6 +90,7 @@ def test_no_spelling_survives_and_nothing_else_changes(parts: list[str]) -> None
     assert broken.replace(ZERO_WIDTH, "") == text.replace(ZERO_WIDTH, "")
 
 
+@settings(deadline=None)  # tiktoken loads at the first character above U+FFFF
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=60))
 def test_what_is_no_spelling_comes_back_from_ids_letter_for_letter(text: str) -> None:
     found = messages(chat_ids(text, VOCABULARY), VOCABULARY)

@@ -17,7 +17,7 @@ import uvicorn
 from longctx.engines.base import EngineEvent, Finish, Finished, Identity, Limits, Prefilled, Prompt, Sampling, Token
 from longctx.engines.opening import EngineSetup
 from longctx.serving.app import application
-from longctx.serving.foreground import bound
+from longctx.serving.foreground import bound, config
 from longctx.serving.served import Served, opened
 from longctx.serving.worker import Worker
 from longctx.vocabulary import Vocabulary
@@ -60,9 +60,7 @@ def running(
     listening = bound(HOST, 0)
     url = f"http://{HOST}:{listening.getsockname()[1]}"
     worker = Worker(opener, ended=lambda: None, most_runs=runs)
-    config = uvicorn.Config(application(worker, HOST, token), log_config=None, ws="none", lifespan="on")
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    server = uvicorn.Server(config(application(worker, HOST, token)))
     thread = threading.Thread(target=lambda: server.run(sockets=[listening]), daemon=True)
     thread.start()
     headers = {"authorization": f"Bearer {token}"} if token else {}

@@ -1,0 +1,178 @@
+"""`longctx cite`: the citations of saved answers checked again in the files as they are now."""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import chdir
+from dataclasses import replace
+from glob import has_magic
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ingest.git import is_remote
+from longctx.commands.options import OUTPUT, STDIN_LIMIT_BYTES, Chosen, with_shared_options
+from longctx.errors import EvidenceGate, StoreError, UsageError
+
+if TYPE_CHECKING:
+    from longctx.corpora import CorpusRecord
+    from longctx.recheck import Checked, SavedAnswer
+    from longctx.request import Request
+
+SCHEMA = "longctx.recheck/1"
+QUOTE_SHOWN = 60
+SOURCES_HINT = "name its sources: longctx cite check FILE PATH..."
+
+app = typer.Typer(no_args_is_help=True, help="The citations of answers you have saved.")
+
+
+@app.callback()
+def cite() -> None:
+    """The citations of answers you have saved."""
+
+
+@app.command()
+@with_shared_options
+def check(
+    chosen: Chosen,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A saved answer or session; - for standard input.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PATH...", help="Where to look, if not in the corpus asked.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one JSON document.", rich_help_panel=OUTPUT)] = False,
+) -> None:
+    """Check saved answers again: do their quotes still stand in the files as they are now?
+
+    Exits 6 where a citation is changed, gone, or never was verified.
+
+    longctx cite check answer.json
+
+    longctx sessions export last --format json | longctx cite check -
+    """
+    from longctx.recheck import read_saved
+
+    if file == "-" and "-" in (sources or ()):
+        raise UsageError("FILE and PATH both want standard input", "save the answer to a file")
+    answers = read_saved(_content(file))
+    named = bool(sources) or chosen.from_file is not None
+    checked = _at(chosen, sources or [], answers) if named else _in_stored(chosen, answers)
+    if as_json:
+        typer.echo(json.dumps(_json(answers, checked), indent=2))
+    else:
+        for number, found in enumerate(checked, start=1):
+            for each in found:
+                typer.echo((f"{number}" if len(answers) > 1 else "") + _line(each))
+    _conclude([each for found in checked for each in found], quiet=chosen.quiet)
+
+
+def _content(file: str) -> bytes:
+    try:
+        if file == "-":
+            content = sys.stdin.buffer.read(STDIN_LIMIT_BYTES + 1)
+        else:
+            with Path(file).open("rb") as stream:
+                content = stream.read(STDIN_LIMIT_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror or error}", "name a file that can be read") from error
+    if len(content) > STDIN_LIMIT_BYTES:
+        raise UsageError(f"{file} has more than {STDIN_LIMIT_BYTES >> 20} MiB", "is it a saved answer?")
+    return content
+
+
+def _at(chosen: Chosen, sources: "list[str] | Request", answers: "Sequence[SavedAnswer]") -> "list[list[Checked]]":
+    from longctx.recheck import recheck
+
+    with chosen.corpus(sources, index=False) as (corpus, _):
+        return [list(recheck(corpus, answer)) for answer in answers]
+
+
+def _in_stored(chosen: Chosen, answers: "Sequence[SavedAnswer]") -> "list[list[Checked]]":
+    """Each answer checked in the corpus that it was given for."""
+    checked: dict[int, list[Checked]] = {}
+    for identity in dict.fromkeys(answer.corpus for answer in answers):
+        those = {i: answer for i, answer in enumerate(answers) if answer.corpus == identity}
+        checked.update(zip(those, _stored(chosen, _record(identity), list(those.values())), strict=True))
+    return [checked[i] for i in range(len(answers))]
+
+
+def _stored(chosen: Chosen, record: "CorpusRecord", answers: "list[SavedAnswer]") -> "list[list[Checked]]":
+    from longctx.corpora import corpus_id
+    from longctx.recheck import gone
+    from longctx.request import request_of
+
+    request = replace(request_of(record), password=os.environ.get("LONGCTX_PASSWORD"))
+    if not os.path.isdir(record.folder):
+        raise UsageError(f"{record.folder}: no such folder", SOURCES_HINT)
+    with chdir(record.folder):  # where its relative paths start
+        if request.inputs and all(map(_is_missing, request.inputs)):
+            return [gone(answer) for answer in answers]
+        if "-" in request.inputs or corpus_id(request.name) != record.id:
+            raise UsageError("part of this corpus was read from standard input, which is gone", SOURCES_HINT)
+        return _at(chosen, request, answers)
+
+
+def _is_missing(source: str) -> bool:
+    return not (source == "-" or is_remote(source) or has_magic(source) or os.path.lexists(source))
+
+
+def _record(identity: str) -> "CorpusRecord":
+    from ingest.naming import show
+    from longctx import paths
+    from longctx.corpora import CorporaStore
+
+    store = CorporaStore(paths.ensure(paths.locate(os.environ).data) / "longctx.db")
+    try:
+        return store.find(identity)
+    except StoreError as error:
+        raise StoreError(
+            f"the corpus of this answer, {show(identity[:20])}, is not known here", SOURCES_HINT
+        ) from error
+    finally:
+        store.close()
+
+
+def _line(checked: "Checked") -> str:
+    """`[2] moved       a.md:3 -> a.md:9`, or the words that are missing."""
+    from ingest.naming import show
+
+    saved = checked.saved
+    line = f"[{saved.n}] {checked.standing:<10}  {show(saved.place)}"
+    if checked.place and checked.place != saved.place:
+        return f"{line} -> {show(checked.place)}"
+    if checked.standing.stands:
+        return line
+    words = " ".join(saved.quote.split())
+    return f'{line}  "{show(words[:QUOTE_SHOWN])}{"…" if len(words) > QUOTE_SHOWN else ""}"'
+
+
+def _json(answers: Sequence["SavedAnswer"], checked: "Sequence[list[Checked]]") -> dict[str, Any]:
+    rows = [
+        {"question": answer.question, "corpus": answer.corpus, "citations": [_row(each) for each in found]}
+        for answer, found in zip(answers, checked, strict=True)
+    ]
+    return {"schema": SCHEMA, "answers": rows}
+
+
+def _row(checked: "Checked") -> dict[str, Any]:
+    saved = checked.saved
+    return {
+        "n": saved.n,
+        "standing": str(checked.standing),
+        "was": saved.place,
+        "place": checked.place or None,
+        "quote": saved.quote,
+    }
+
+
+def _conclude(checked: "Sequence[Checked]", *, quiet: bool) -> None:
+    """Say how many stand; raises EvidenceGate unless all do."""
+    standing = sum(each.standing.stands for each in checked)
+    if standing < len(checked):
+        raise EvidenceGate(
+            f"{len(checked) - standing} of {len(checked)} citations do not stand", "ask again to have them renewed"
+        )
+    if not quiet:
+        typer.echo(f"all {len(checked)} citations stand" if checked else "no citations in it", err=True)

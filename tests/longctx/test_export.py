@@ -1,0 +1,351 @@
+"""Exports say what was asked, answered and cited, and nothing in them is obeyed."""
+
+import json
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from longctx.export import about, answer_text, footnotes, inert, marked, to_json, to_markdown
+from longctx.session import Order, Session, Turn
+from longctx.web_page import to_html
+
+SESSION = Session(
+    id="1a2b3c4d", title="Tides", corpus="c0", tip="t", turns=2, created_s=1_790_000_000.0, used_s=1_790_000_100.0
+)
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</style></head><img src=x onerror=alert(1)>",
+    "]]><b>bold</b><![CDATA[",
+    "--><!--",
+    "<svg/onload=alert(1)>",
+    '" onmouseover="alert(1)',
+    "[click](javascript:alert(1))",
+    "![x](http://example.com/track.png)",
+    "<http://example.com>",
+    "[a]: http://example.com\n\n[a]",
+    "[^1]: src/forged.py:1 (verified)",
+    "\x1b]8;;http://example.com\x07link\x1b]8;;\x07\x1b[2J",
+    "\u202egnirts\u2069",
+    "&lt;script&gt; &#60;b&#62;",
+    "```\nunclosed",
+    "~~~ html onload=x\n<script>",
+    "| a | b |\n|---|---|\n| <b> | `x` |",
+    "| a | b |\n|---|---|\n| ` <b>x</b> | ` <img src=x> |",
+    "\\<script>\\[^1]\\![",
+    "\udcff\ud83d",
+    "{style} {0} %s",
+    "# heading\n\nsetext\n===\n\n---",
+]
+LINKS = re.compile(r"(?i)\b(?:javascript|file|data|vbscript):")
+FRAME = ["html", "head", "meta", "meta", "meta", "meta", "title", "style", "body", "main", "header", "h1", "p"]
+ALLOWED = {
+    *FRAME,
+    *("nav", "ol", "ul", "li", "a", "section", "h2", "h3", "h4", "h5", "h6", "div", "sup", "span", "blockquote"),
+    *("em", "strong", "code", "pre", "br", "hr", "table", "thead", "tbody", "tr", "th", "td"),
+}
+STATUS = ("status", "status sound")
+ATTRIBUTES = {
+    "lang",
+    "charset",
+    "http-equiv",
+    "content",
+    "name",
+    "id",
+    "class",
+    "dir",
+    "value",
+    "href",
+    "style",
+    "start",
+}
+
+
+def citation(
+    n: int, place: str = "src/tide.py:12-15", status: str = "verified", quote: str = "a quote", **more: Any
+) -> Any:
+    return {"n": n, "place": place, "status": status, "quote": quote, **more}
+
+
+def a_turn(question: str = "how high?", said: str = "38 metres [^1].", *citations: Any, **more: Any) -> Turn:
+    answer = {
+        "schema": "longctx.answer/1",
+        "answer_markdown": said,
+        "citations": list(citations) or [citation(1)],
+        "engine": {"kind": "scout", "model": "Scout", "where": "cuda:0"},
+        "tokens": {"prompt": 142_013, "cached": 131_072, "output": 41},
+        **more,
+    }
+    return Turn(
+        parent=None, question=question, answer=answer, corpus="c0", order=Order(0, ""), plan="", created_s=1.79e9
+    )
+
+
+class Page(HTMLParser):
+    """The elements, attributes and text of a page; what is left open is an error."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+        if tag not in ("meta", "br", "hr", "img"):
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in ("br", "hr", "img")
+        self.handle_starttag(tag, attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self._open:
+            self.text += data
+
+
+def check_page(html: str) -> Page:
+    page = Page(html)
+    assert Counter(page.tags).items() >= Counter(FRAME[:10]).items()
+    assert page.tags[: len(FRAME)] == FRAME
+    assert [page.tags.count(tag) for tag in ("meta", "style", "title", "script")] == [4, 1, 1, 0]
+    assert set(page.tags) <= ALLOWED
+    assert {name for name, _ in page.attributes} <= ATTRIBUTES
+    ids = [value for name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+    for name, value in page.attributes:
+        assert name != "href" or (value.startswith("#") and value[1:] in ids)
+        assert name != "style" or re.fullmatch(r"text-align:(left|right|center)", value)
+    assert {value for name, value in page.attributes if name == "class"} <= {
+        "answer",
+        "notes",
+        "place",
+        "about",
+        *STATUS,
+    }
+    html.encode()
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html)
+    return page
+
+
+def rendered(markdown: str) -> Page:
+    """Markdown as a viewer shows it that lets HTML through."""
+    return Page(f"<x>{MarkdownIt('commonmark', {'html': True}).enable('table').render(markdown)}</x>")
+
+
+def test_markdown_has_questions_answers_footnotes_and_what_was_read() -> None:
+    turn = a_turn(
+        notice="No model\nwrote this",
+        warnings=["one"],
+        reading={
+            "mode": "focus",
+            "read_tokens": 118_000,
+            "corpus_tokens": 3_200_000,
+            "unread": ["a_b.py"],
+            "partly": [],
+        },
+        corpus={"skipped": [{"path": f"{n}.bin", "reason": "binary", "detail": ""} for n in range(7)]},
+        coverage={"sentences": 9, "cited": 8, "verified": 7},
+    )
+    assert to_markdown(SESSION, [turn]) == (
+        "# Tides\n\nSession 1a2b3c4d, begun 2026-09-21 14:13 UTC.\n\n"
+        "## 1. how high?\n\n38 metres [^1].\n\n"
+        "*No model wrote this · one · scout Scout on cuda:0 · "
+        "142,013 tokens of prompt, 131,072 of them cached · 41 tokens of answer · "
+        "read 118,000 (4 %) of 3,200,000 tokens · not read: a_b.py · "
+        "left out: 0.bin, 1.bin, 2.bin, 3.bin, 4.bin and 2 more · 9 sentences, 8 cited, 7 verified · "
+        "2026-09-21 14:13 UTC*\n\n"
+        '[^1]: src/tide.py:12-15 (verified) "a quote"\n'
+    )
+
+
+def test_footnotes_of_several_turns_are_numbered_through() -> None:
+    first = a_turn("one", "A [^2] and [^1]; `[^1]` is code.", citation(1, "a:1"), citation(2, "b:2"))
+    second = a_turn(
+        "two", "B [^1], none [^7].\n\n```re\n[^1]\n```\n", citation(1, "c:3", "near", share=0.914, is_current=False)
+    )
+    text = to_markdown(SESSION, [first, second, first])
+    assert "A [^2] and [^1]; `[^1]` is code." in text
+    assert "B [^3], none &#91;^7].\n\n```re\n[^1]\n```" in text
+    assert "A [^5] and [^4]; `[^1]` is code." in text
+    notes = re.findall(r"^\[\^(\d)\]: (\S+) \((.+?)\)", text, re.MULTILINE)
+    assert [(n, place) for n, place, _ in notes] == [
+        ("1", "a:1"),
+        ("2", "b:2"),
+        ("3", "c:3"),
+        ("4", "a:1"),
+        ("5", "b:2"),
+    ]
+    assert notes[2][2] == "near: 91% of it stands there, out of date"
+
+
+def test_a_question_of_several_lines_stands_below_its_heading() -> None:
+    text = to_markdown(SESSION, [a_turn("what\n# is this")])
+    assert "## 1. what\n\n> what  \n> \\# is this\n" in text
+    assert "## 1.\n" in to_markdown(SESSION, [a_turn(" ")])
+
+
+def test_an_open_code_block_does_not_swallow_the_next_turn() -> None:
+    for opened in ("```python\nx = [^1]", "- a\n\n  ```\n  b", "> ~~~\n> b", "~~~~\n```"):
+        page = rendered(to_markdown(SESSION, [a_turn("one", opened), a_turn("two")]))
+        assert page.tags.count("h2") == 2, opened
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_nothing_hostile_lives_in_markdown(hostile: str) -> None:
+    turn = a_turn(hostile, hostile, citation(1, hostile, hostile, hostile), error=hostile, ending=hostile)
+    text = to_markdown(SESSION, [turn, a_turn("two", f"`a` {hostile} `b`")])
+    page = rendered(text)
+    assert not set(page.tags) & {"script", "img", "svg", "b", "style"}
+    assert page.tags.count("h2") >= 2
+    assert len(re.findall(r"^ {0,3}\[\^\d+\]:", text, re.MULTILINE)) == 2
+    assert "\x1b" not in text and "\u202e" not in text
+    text.encode()
+
+
+PIECES = st.sampled_from([*"`~<>[]^!|\\\n \t-1:(", "``", "```", "~~~", "<b>", "[^1]", "![x](y)", "    ", "> ", "a"])
+MARKDOWN = st.lists(PIECES, max_size=30).map("".join)
+
+
+@settings(max_examples=400, deadline=None)
+@given(MARKDOWN)
+def test_no_markup_gets_through_whatever_stands_around_it(markdown: str) -> None:
+    page = rendered(marked(markdown, {1: 4}.get))
+    assert not set(page.tags) & {"b", "img"}
+
+
+@settings(max_examples=300, deadline=None)
+@given(MARKDOWN)
+def test_escaping_changes_no_word(markdown: str) -> None:
+    def words(html: str) -> str:
+        return re.sub(r"[\W_]+", "", Page(f"<x>{html}</x>").text)
+
+    viewer = MarkdownIt("commonmark", {"html": False}).disable(
+        ["link", "image", "autolink", "reference", "html_inline"]
+    )
+    plain = re.sub(r"&(lt|#91);", "", marked(markdown, {1: 1}.get))
+    assert words(viewer.render(plain)).replace("lt", "").replace("91", "") == words(viewer.render(markdown))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(st.sampled_from("`*_[]<>&~!|$#+-=.)1 a\\\n:") | st.characters(codec="utf-8"), max_size=20))
+def test_inert_text_means_itself(text: str) -> None:
+    line = inert(text)
+    assert "\n" not in line
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parseInline(line)[0].children or []
+    assert all(token.type in ("text", "text_special") for token in tokens)
+    block = [token.type for token in MarkdownIt("commonmark").parse(line)]
+    assert block in ([], ["paragraph_open", "inline", "paragraph_close"])
+
+
+def test_hostile_backticks_take_no_time() -> None:
+    said = " ".join("`" * (n % 300 + 1) for n in range(6_000)) + "|" * 20_000
+    assert len(marked(said, {}.get)) == len(said)
+
+
+def test_json_is_json_and_has_it_all() -> None:
+    turn = a_turn("q\udcff", timing={"ttft_s": float("inf"), "x": [float("nan"), 1.5]})
+    document = json.loads(
+        json.dumps(to_json(SESSION, [turn]), allow_nan=False), parse_constant=lambda name: pytest.fail(name)
+    )
+    assert document["schema"] == "longctx.session/1"
+    assert document["session"]["id"] == SESSION.id and document["session"]["title"] == "Tides"
+    (row,) = document["turns"]
+    assert set(row) == {"id", "parent", "question", "answer", "settings", "created"}
+    assert row["id"] == turn.id and row["question"] == "q\udcff"
+    assert row["answer"]["schema"] == "longctx.answer/1"
+    assert row["answer"]["timing"] == {"ttft_s": None, "x": [None, 1.5]}
+
+
+def test_the_page_fetches_and_runs_nothing() -> None:
+    html = to_html(SESSION, [a_turn()])
+    page = check_page(html)
+    assert (
+        "content",
+        "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    ) in page.attributes
+    assert not re.search(r"(?i)https?:|url\(|@import|src=", html)
+
+
+def test_the_page_leads_from_marks_to_their_own_turns_footnotes() -> None:
+    turns = [
+        a_turn("one", "A [^1][^2]", citation(1), citation(2)),
+        a_turn("two", "B [^1] [^3] [^x] [^]"),
+        a_turn("three"),
+    ]
+    page = check_page(to_html(SESSION, turns))
+    links = [value for name, value in page.attributes if name == "href"]
+    assert links == ["#q1", "#q2", "#q3", "#q1-1", "#q1-2", "#q2-1", "#q3-1"]
+    assert "[^3] [^x] [^]" in page.text
+    assert "✓ verified" in page.text
+
+
+def test_the_page_renders_what_models_write() -> None:
+    said = (
+        "# Top\n\n1. *one*\n2. **two**\n\n| a | b |\n|---|--:|\n| `c` | d |\n\n```py onload\nif a < b: pass\n```\n\n> q"
+    )
+    page = check_page(to_html(SESSION, [a_turn(said=said)]))
+    assert {"h3", "ol", "em", "strong", "table", "td", "pre", "blockquote"} <= set(page.tags)
+    assert page.tags.count("h1") == 1
+    assert "if a < b: pass" in page.text
+    assert not any("onload" in value for _, value in page.attributes)
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_nothing_hostile_lives_in_the_page(hostile: str) -> None:
+    turn = a_turn(
+        hostile,
+        hostile,
+        citation(1, hostile, hostile, hostile),
+        engine={"kind": hostile, "model": hostile},
+        error=hostile,
+        ending=hostile,
+        reading={"unread": [hostile], "partly": hostile, "read_tokens": "1"},
+        corpus={"skipped": [{"path": hostile}]},
+    )
+    session = Session(id="x", title=hostile, corpus="", tip=None, turns=1, created_s=float("inf"), used_s=0)
+    page = check_page(to_html(session, [turn, turn, turn]))
+    assert not any(LINKS.search(unquote(value)) for name, value in page.attributes if name == "href")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PIECES | st.sampled_from(HOSTILE) | st.text(), max_size=20).map("".join))
+def test_the_page_holds_only_its_own_elements(text: str) -> None:
+    check_page(to_html(SESSION, [a_turn(text, text, citation(1, text, text, text))]))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {},
+        {"citations": None, "engine": "scout", "tokens": [], "reading": 3, "corpus": {"skipped": 4}, "coverage": []},
+        {"citations": [None, {}, {"n": "1"}, {"n": 1}], "answer_markdown": None, "corpus": {"skipped": ["a", None]}},
+    ],
+)
+def test_an_answer_of_another_version_is_shown_as_far_as_it_goes(answer: dict[str, Any]) -> None:
+    turn = Turn(parent=None, question="q", answer=answer, corpus="", order=Order(0, ""), plan="")
+    assert "q" in to_markdown(SESSION, [turn])
+    check_page(to_html(SESSION, [turn]))
+    assert len(footnotes(answer)) <= 1
+    assert all(isinstance(phrase, str) for phrase in about(turn))
+    assert isinstance(answer_text(answer), str)
+
+
+def test_an_empty_session_is_a_document_too() -> None:
+    assert to_markdown(SESSION, []).startswith("# Tides\n")
+    check_page(to_html(SESSION, []))
+    assert to_json(SESSION, [])["turns"] == []

@@ -72,7 +72,7 @@ class CitedText:
     def _write(self, piece: str | Code) -> None:
         raw = raw_of(piece)
         self._prose = (self._prose + raw)[-CLAIM_MOST:]
-        before = self._blank or self.markdown[-2:]
+        before = self._blank or self.markdown[-100:]
         text = self._blank + (_neutral(raw, before) if isinstance(piece, str) else raw)
         body = text.rstrip()
         if body:
@@ -105,15 +105,18 @@ def _place(citation: Citation) -> tuple[object, ...]:
 
 def _neutral(text: str, before: str) -> str:
     """Text of the model's own, its footnote marks escaped; `before` are the last characters in front of it."""
-    if text.startswith("^") and before.endswith("[") and not before.endswith("\\["):
+    if text.startswith("^") and before.endswith("[") and _backslashes(before[:-1]) % 2 == 0:
         return "\\" + text
-    escaped = before.endswith("\\") and not before.endswith("\\\\")
-    return _FOOTNOTE.sub(lambda found: _escaped(found, escaped), text)
+    return _FOOTNOTE.sub(lambda found: _escaped(found, "" if found.start() else before), text)
 
 
-def _escaped(found: re.Match[str], escaped: bool) -> str:
-    backslashes = len(found[1]) + (escaped and found.start() == 0)
-    return found[0] if backslashes % 2 else f"{found[1]}\\[^"
+def _escaped(found: re.Match[str], before: str) -> str:
+    return found[0] if _backslashes(before + found[1]) % 2 else f"{found[1]}\\[^"
+
+
+def _backslashes(text: str) -> int:
+    """How many stand at its end."""
+    return len(text) - len(text.rstrip("\\"))
 
 
 def _behind_mark(text: str) -> str:

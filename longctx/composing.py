@@ -14,7 +14,7 @@ ordinary tokens here and never control tokens. Nothing is sent, and no model is 
 
 import hashlib
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ingest.naming import show
@@ -69,7 +69,7 @@ class _Before:
 
     ids: "array[int]"
     starts: tuple[int, ...]
-    ranges: dict[Entry, tuple[tuple[int, int], ...] | None]
+    ranges: Mapping[Entry, tuple[tuple[int, int], ...] | None]
     tokens: int
 
 
@@ -125,20 +125,24 @@ def _full(corpus: Corpus, asked: Asked) -> Composed:
 
 def _focused(corpus: Corpus, asked: Asked, limit: int, topics: tuple[str, str]) -> Composed:
     """Pieces and recap where there is room for both, else the recap alone; raises DoesNotFit where not even that."""
-    encode = corpus.tokenizer.encode
-    lead = plan.lead_ids(corpus.tokenizer, corpus.record.tag)
-    head = list(encode(wording.directive(partial=True)))
-    asked, left_out = _shortened(corpus, asked, limit - len(lead) - len(head))
-    laid = lay(corpus, asked, head, recap_tokens=RECAP_TOKENS, limit=limit - len(lead))
-    needed = max(len(laid.windows.ids) + asked.answer_tokens, WINDOW_TOKENS * len(laid.windows.starts))
-    if (room := limit - needed) < LEAST_PIECES:
-        head = [*lead, *head]
-        laid = lay(corpus, asked, head, recap_tokens=limit // 2, limit=limit)
-        before, topic = _Before(array("I"), (), {}, len(laid.recap.ids)), ""
-    else:
-        focus, topic = _chosen(corpus, asked, room, len(lead), topics)
-        before = _written(corpus, focus.windows, dict(focus.ranges))
-    return replace(_composed(corpus, Mode.FOCUS, before, head, laid, asked), topic=topic, left_out=left_out)
+    lead = len(plan.lead_ids(corpus.tokenizer, corpus.record.tag))
+    head = corpus.tokenizer.encode(wording.directive(partial=True))
+    asked, left_out = _shortened(corpus, asked, limit - lead - len(head))
+    laid = lay(corpus, asked, head, recap_tokens=RECAP_TOKENS, limit=limit - lead)
+    # Whole windows, so that the next turn finds the same room and the same pieces.
+    room = limit - max(WINDOW_TOKENS * len(laid.windows.starts), len(laid.windows.ids) + asked.answer_tokens)
+    if room < LEAST_PIECES:
+        laid = lay(corpus, asked, head, recap_tokens=limit // 2, limit=limit - lead)
+        room = _spare(limit, lead + len(laid.windows.ids) + asked.answer_tokens)
+    focus, topic = _chosen(corpus, asked, room, lead, topics)
+    before = _written(corpus, focus.windows, focus.ranges)
+    composed = _composed(corpus, Mode.FOCUS, before, head, laid, asked)
+    return replace(composed, topic=topic, left_out=left_out)
+
+
+def _spare(limit: int, used: int) -> int:
+    """Room for pieces in a small limit, where search has found too little to fill a recap; some is kept for turns."""
+    return limit - used - limit // 4 if used < limit // 2 else 0
 
 
 def _topics(question: str, earlier: Sequence[str], topic: str) -> tuple[str, str]:
@@ -179,7 +183,7 @@ def _shortened(corpus: Corpus, asked: Asked, limit: int) -> tuple[Asked, int]:
 
 
 def _written(
-    corpus: Corpus, windows: Iterable[Window], ranges: dict[Entry, tuple[tuple[int, int], ...] | None]
+    corpus: Corpus, windows: Iterable[Window], ranges: Mapping[Entry, tuple[tuple[int, int], ...] | None]
 ) -> _Before:
     ids, starts, tokens = array("I"), list[int](), 0
     for window in windows:
@@ -199,7 +203,7 @@ def _composed(
         prompt=Prompt(ids, (*before.starts, *(behind + start for start in windows.starts)), WINDOW_TOKENS),
         question=laid.question,
         opens_window=laid.opens_window,
-        reading=_reading(corpus, mode, before),
+        reading=_reading(corpus, mode, before, len(laid.recap.ids)),
         sent=_sent(corpus, before, laid, asked),
         plan=_digest(mode, before, head),
     )
@@ -213,13 +217,14 @@ def _digest(mode: Mode, before: _Before, head: Sequence[int]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _reading(corpus: Corpus, mode: Mode, before: _Before) -> Reading:
+def _reading(corpus: Corpus, mode: Mode, before: _Before, recap_tokens: int) -> Reading:
+    """What was read; the recap counts where there is nothing else, as it repeats the rest."""
     current = [entry for entry in corpus.entries if entry.state is State.CURRENT]
     unread = [path for entry in current if entry not in before.ranges for path in corpus.paths_of(entry)]
     partly = [path for entry in current if before.ranges.get(entry) for path in corpus.paths_of(entry)]
     return Reading(
         mode=mode,
-        read_tokens=before.tokens,
+        read_tokens=before.tokens or recap_tokens,
         corpus_tokens=total_tokens(current),
         unread=tuple(sorted(unread)),
         partly=tuple(sorted(partly)),

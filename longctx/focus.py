@@ -37,12 +37,15 @@ class Focus:
 
 
 def choose(corpus: Corpus, question: str, room: int, lead: int) -> Focus:
-    """The pieces that bear most on `question`, in at most `room` tokens with `lead` tokens before the first."""
-    chosen = sorted(_Choice(corpus, room - lead).pieces(question), key=_place)
+    """The pieces that bear most on `question`, in at most `room` tokens with `lead` tokens before the first.
+
+    Where there is room for none the one window there is has the `lead` alone.
+    """
+    chosen = sorted(_Choice(corpus, room - lead).pieces(question), key=_place) if room > lead else []
     by_position = {position: list(pieces) for position, pieces in groupby(chosen, lambda piece: piece.entry.position)}
     entries = (entry for entry in corpus.entries if entry.position in by_position)
     ranges = {entry: _ranges(entry, by_position[entry.position]) for entry in entries}
-    return Focus(tuple(_windows(chosen, lead)) if chosen else (), ranges)
+    return Focus(tuple(_windows(chosen, lead)), ranges)
 
 
 def _ranges(entry: Entry, pieces: Sequence[Piece]) -> tuple[tuple[int, int], ...] | None:

@@ -7,7 +7,7 @@ says any more is not searched and never stands here. Passages are cut where sear
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import chain, zip_longest
 
 from ingest.document import Document
 from longctx import evidence, wording
@@ -48,9 +48,11 @@ def passages_for(
     """
     asked = [question, f"{earlier[-1]} {question}"] if earlier else [question]
     rankings = [search(corpus, each, limit) for each in asked]
-    in_turn = (excerpt for rank in zip_longest(*rankings) for excerpt in rank if excerpt)
-    distinct = {(each.entry, each.start): each for each in reversed(list(in_turn))}
-    return tuple(reversed(distinct.values()))[:limit]
+    distinct: dict[tuple[Entry, int], Excerpt] = {}
+    for excerpt in chain.from_iterable(zip_longest(*rankings)):
+        if excerpt is not None:
+            distinct.setdefault((excerpt.entry, excerpt.start), excerpt)
+    return tuple(distinct.values())[:limit]
 
 
 def search(corpus: Corpus, words: str, limit: int) -> list[Excerpt]:

@@ -22,7 +22,7 @@ from longctx.folding import Folded, find, folded_quote, has_words
 
 OCCURRENCES_MOST = 10_000
 FOUND = (CitationStatus.VERIFIED, CitationStatus.RELOCATED, CitationStatus.NEAR)
-HINT = "give what `longctx ask --json -o FILE` or `longctx sessions export --format json` wrote"
+HINT = "give what `longctx ask --json -o FILE` or `longctx sessions export --as json` wrote"
 
 
 class Standing(StrEnum):

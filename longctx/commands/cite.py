@@ -50,7 +50,7 @@ def check(
 
     longctx cite check answer.json
 
-    longctx sessions export last --format json | longctx cite check -
+    longctx sessions export last --as json | longctx cite check -
     """
     from longctx.recheck import read_saved
 

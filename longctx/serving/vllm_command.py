@@ -73,7 +73,7 @@ def command(
 ) -> tuple[str, ...]:
     """The whole command; what is `extra` comes last, and wins. Raises UsageError and EngineError."""
     _check_extra(extra)
-    chosen = options(launch, shape, gpus=machine.gpus, free_ram_bytes=machine.free_ram_bytes)
+    chosen = _options(launch, shape, machine)
     size = tensor_parallel or chosen.get("tensor_parallel_size")
     return (
         *program,
@@ -114,6 +114,15 @@ def program(environ: Mapping[str, str]) -> tuple[str, ...]:
     if found is None:
         raise EngineError("vLLM is not installed here", MISSING)
     return _called(Path(found))
+
+
+def _options(launch: Launch, shape: ScoutConfig, machine: Machine) -> dict[str, object]:
+    try:
+        return options(launch, shape, gpus=machine.gpus, free_ram_bytes=machine.free_ram_bytes)
+    except EngineError as error:
+        if not machine.gpus:
+            error.hint = error.hint or "--tensor-parallel N --print shows the command for a machine of N GPUs"
+        raise
 
 
 def _called(found: Path) -> tuple[str, ...]:

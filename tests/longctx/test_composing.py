@@ -357,7 +357,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield tmp_path_factory.mktemp("scratch")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.lists(TEXT, min_size=1, max_size=6).map("".join), min_size=1, max_size=4), TEXT, TEXT)
 def test_any_text_stays_text(
     open_corpus: OpenCorpus, scratch: Path, texts: list[str], question: str, said: str

@@ -54,7 +54,7 @@ def vllm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cleaned: None) -> Path
     fake.write_text(VLLM.format(python=sys.executable))
     fake.chmod(0o755)
     monkeypatch.setenv("LONGCTX_VLLM", str(fake))
-    return model_folder(tmp_path)
+    return model_folder(tmp_path, num_hidden_layers=4, hidden_size=64, num_local_experts=2)
 
 
 def serve_vllm(folder: Path, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -130,10 +130,8 @@ def answers(port: int) -> bool:
 
 def test_a_model_that_cannot_be_opened_is_told_at_once(tmp_path: Path, model: Path) -> None:
     done = engine("serve", "--model", str(tmp_path))
-    assert (done.returncode, done.stderr.splitlines()[0]) == (
-        ExitCode.ENGINE,
-        f"longctx: {tmp_path}/config.json: not found",
-    )
+    assert done.returncode == ExitCode.ENGINE
+    assert done.stderr.splitlines()[0].startswith(f"longctx: {tmp_path}/config.json: not found")
     (tmp_path / "config.json").write_bytes((model / "config.json").read_bytes())
     (tmp_path / "tokenizer.model").write_bytes((model / "tokenizer.model").read_bytes())
     done = engine("serve", "--model", str(tmp_path), "--port", str(free_port()))

@@ -35,7 +35,7 @@ class CitationStatus(StrEnum):
     relocated   it stands in another document that was sent; the citation names that one
     near        most of it stands in the document as one run (`Citation.share`), the rest does not
     unverified  it was not found; nothing is highlighted
-    unknown     no document with that id was sent
+    unknown     no document with that id was sent, and the quote was found in no other
     """
 
     VERIFIED = "verified"
@@ -125,16 +125,14 @@ class Resolver:
         certain.
         """
         cited = self._sent.get(marker.document_id)
-        if cited is None:
-            return _unknown(n, marker, claim)
-        citation = _unverified(n, marker, cited, claim)
+        citation = _unverified(n, marker, cited, claim) if cited else _unknown(n, marker, claim)
         if not has_words(marker.quote):
             return citation
-        if place := self._whole(marker.quote, cited):
+        if cited and (place := self._whole(marker.quote, cited)):
             return _found(citation, cited, place, CitationStatus.VERIFIED)
-        if elsewhere := self._elsewhere(marker.quote, cited):
+        if elsewhere := self._elsewhere(marker.quote, marker.document_id):
             return _found(citation, *elsewhere, CitationStatus.RELOCATED)
-        if near := self._near(marker.quote, cited):
+        if cited and (near := self._near(marker.quote, cited)):
             return _found(citation, cited, near[:2], CitationStatus.NEAR, near[2])
         return citation
 
@@ -162,13 +160,13 @@ class Resolver:
                 return start, end
         return None
 
-    def _elsewhere(self, quote: str, cited: SentText) -> tuple[SentText, tuple[int, int]] | None:
+    def _elsewhere(self, quote: str, cited: str) -> tuple[SentText, tuple[int, int]] | None:
         """The first of the likely other documents in which all of the quote stands."""
         if len(folded_quote(quote)) < RELOCATED_LEAST:
             return None
         words, left = set(_WORD.findall(quote)), FOLDED_MOST
         for other in islice(self._sent.likely(quote), OTHERS_MOST):
-            if other.document_id == cited.document_id:
+            if other.document_id == cited:
                 continue
             if place := _exact(quote, other):
                 return other, place

@@ -49,7 +49,7 @@ def _quoted(citation: Citation) -> str:
 
 def state(citation: Citation) -> str:
     """What the check of a citation gave, in words: `verified`, `near: 91 % of it`, `verified, out of date`."""
-    share = f": {citation.share:.0%} of it stands there" if citation.status == "near" else ""
+    share = f": {int(citation.share * 100)}% of it stands there" if citation.status == "near" else ""
     return f"{citation.status}{share}{'' if citation.is_current else ', out of date'}"
 
 

@@ -168,9 +168,14 @@ def test_a_quote_without_words_cites_the_document_only(quote: str) -> None:
 
 @pytest.mark.parametrize("document_id", ["d3", "d0", "../../etc/passwd", "d\x1b[2J"])
 def test_an_id_that_was_not_sent_is_unknown(document_id: str) -> None:
-    citation = resolve(1, marker(document_id, "The tide turns at noon."), BOTH)
+    citation = resolve(1, marker(document_id, "No tide ever turns at all."), BOTH)
     assert (citation.status, citation.path, citation.sha256) == (CitationStatus.UNKNOWN, "", "")
     assert citation.place.isprintable()
+
+
+def test_a_quote_under_an_id_that_was_not_sent_is_found_where_it_stands() -> None:
+    citation = resolve(1, marker("d99", "The tide turns at noon."), BOTH)
+    assert (citation.status, citation.document_id, citation.path) == (CitationStatus.RELOCATED, "d99", "tides.md")
 
 
 def test_only_what_was_sent_is_looked_at() -> None:

@@ -72,6 +72,7 @@ def record_of(name: str) -> dict[str, Any]:
     return dict(json.loads(path.read_text()))
 
 
+@pytest.mark.slow
 def test_our_own_server_from_start_to_end(model: Path, cleaned: None, tmp_path: Path) -> None:
     port, token = free_port(), "a-token-of-20-letters"
     (tmp_path / "token").write_text(token)
@@ -110,6 +111,7 @@ def test_our_own_server_from_start_to_end(model: Path, cleaned: None, tmp_path: 
     assert engine("stop").stderr.splitlines()[0] == "longctx: no server was started here"
 
 
+@pytest.mark.slow
 def test_attached_it_ends_well_with_a_signal(model: Path) -> None:
     port = free_port()
     command = [*LONGCTX, "engine", "serve", "--model", str(model), "--port", str(port), "--no-cache", "--foreground"]
@@ -128,6 +130,7 @@ def answers(port: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_opened_is_told_at_once(tmp_path: Path, model: Path) -> None:
     done = engine("serve", "--model", str(tmp_path))
     assert done.returncode == ExitCode.ENGINE

@@ -18,7 +18,7 @@ from longctx.commands.machine import (
     machine_options,
     option,
 )
-from longctx.commands.options import OUTPUT, settings
+from longctx.commands.options import OUTPUT
 from longctx.commands.serving import (
     Kind,
     asked_for,
@@ -27,6 +27,7 @@ from longctx.commands.serving import (
     refuse,
     serve_scout,
     serve_vllm,
+    settings_in_force,
     tell_command,
     vllm_launch,
 )
@@ -103,9 +104,7 @@ def serve(
     """
     from longctx.serving.vllm_command import Nodes
 
-    configured = settings({"attention": attention, "context": max_model_len}, config)
-    for warning in () if quiet else configured.warnings:
-        typer.echo(f"longctx: {warning}", err=True)
+    configured = settings_in_force({"attention": attention, "context": max_model_len}, config, quiet=quiet)
     setup = machine_options(configured, dtype, device, threads, kv_budget)
     setup = replace(setup, model=folder_of(model, setup.model), store=None if no_cache else setup.store)
     asked = asked_for(engine, host, port, token_file, name, attached=foreground, quiet=quiet)
@@ -151,13 +150,12 @@ def logs(
     from longctx.serving.logs import followed, last_lines
 
     records = own_records()
-    chosen = name or _one(records, None).name
-    log = records.log(chosen)
+    log = records.log(name) if name else _only_log(records)
     if not log.exists():
-        raise UsageError(f"no server {chosen!a} has said anything", _known(records))
+        raise UsageError(f"no server {log.stem!a} has said anything", _known(records))
 
     def is_over() -> bool:
-        record = records.get(chosen)
+        record = records.get(log.stem)
         return record is None or not record.is_alive
 
     for line in followed(log, lines, is_over) if follow else last_lines(log, lines):
@@ -173,6 +171,12 @@ def _one(records: "Records", name: str | None) -> "ServerRecord":
         what = f"there is no server {name!a}" if name else "which server?" if found else "no server was started here"
         raise UsageError(what, _known(records))
     return record
+
+
+def _only_log(records: "Records") -> Path:
+    """That of the only server; where none runs, the one that was written last."""
+    written = sorted(records.logs.glob("*.log"), key=lambda log: log.stat().st_mtime)
+    return written[-1] if written and not records.all() else records.log(_one(records, None).name)
 
 
 def _known(records: "Records") -> str:

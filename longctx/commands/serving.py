@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from longctx.serving.process import Launch
     from longctx.serving.record import Records, ServerRecord
     from longctx.serving.vllm_command import Nodes
+    from longctx.settings import Settings
 
 PORTS = {"scout": 8010, "vllm": 8000}
 
@@ -58,6 +59,16 @@ def asked_for(
     check_exposure(host, token)
     chosen = checked_name(name or f"{engine}-{number}")
     return Asked(engine=engine, host=host, port=number, name=chosen, token=token, attached=attached, quiet=quiet)
+
+
+def settings_in_force(flags: Mapping[str, object], config: Path | None, *, quiet: bool) -> "Settings":
+    """The settings in force; what is wrong with them without stopping the run is said, unless `quiet`."""
+    from longctx.commands.options import settings
+
+    configured = settings(flags, config)
+    for warning in () if quiet else configured.warnings:
+        typer.echo(f"longctx: {warning}", err=True)
+    return configured
 
 
 def folder_of(typed: Path | None, configured: str | None) -> str:
@@ -113,12 +124,7 @@ def vllm_launch(
 
     folder = Path(setup.model or "")
     shape = check_fits_corpora(folder, quantized=True)
-    try:
-        program = vllm.program(os.environ)
-    except EngineError:
-        if not is_sketch:
-            raise
-        program = ("vllm", "serve")
+    program = _program(is_sketch=is_sketch)
     machine = vllm.Machine(gpus=_gpus(setup.device, tensor_parallel), free_ram_bytes=free_ram_bytes())
     words = vllm.command(
         program,
@@ -140,6 +146,17 @@ def vllm_launch(
         model=str(folder),
         answers=not nodes.is_helper,
     )
+
+
+def _program(*, is_sketch: bool) -> tuple[str, ...]:
+    from longctx.serving.vllm_command import program
+
+    try:
+        return program(os.environ)
+    except EngineError:
+        if not is_sketch:
+            raise
+        return ("vllm", "serve")
 
 
 def _gpus(device: str, tensor_parallel: int | None) -> int:

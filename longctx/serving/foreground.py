@@ -16,6 +16,8 @@ from longctx.errors import EngineError, LongctxError
 from longctx.serving.guard import check_exposure
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from starlette.types import ASGIApp
     from uvicorn import Config
 
@@ -84,8 +86,13 @@ def _run(setup: EngineSetup, host: str, token: str | None, listening: socket.soc
     def ended() -> None:
         server.should_exit = True
 
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: "FrameType | None") -> None:
+            worker.halt()
+            super().handle_exit(sig, frame)
+
     worker = Worker(lambda: opened(setup), ended=ended)
-    server = uvicorn.Server(config(application(worker, host, token)))
+    server = Server(config(application(worker, host, token)))
     log.info("serving %s at %s, pid %d", Path(setup.model or "").name, listening.getsockname(), os.getpid())
     with suppress(KeyboardInterrupt):  # uvicorn has ended, and passes on the signal that it ended for
         server.run(sockets=[listening])

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, suppress
 
 from longctx.engines.base import Finished
+from longctx.errors import EngineError
 from longctx.serving.asked import Asked
 from longctx.serving.generation import Said, generated
 from longctx.serving.refusal import Refused
@@ -28,7 +29,7 @@ class ClientGone(Exception):
 class Run:
     """One request, from its admission on; its methods are for the event loop that made it."""
 
-    def __init__(self, release: Callable[[], None]) -> None:
+    def __init__(self, release: "Callable[[Run], None]") -> None:
         self.asked: Asked | None = None
         self.unwanted = threading.Event()
         self._release = release
@@ -59,8 +60,7 @@ class Run:
     def close(self) -> None:
         """Give up what is left of the run, and its place in the line; may be called again."""
         self.unwanted.set()
-        self._release()
-        self._release = _nothing
+        self._release(self)
 
 
 class Worker:
@@ -79,7 +79,7 @@ class Worker:
         self._opener = opener
         self._ended = ended
         self._most_runs = most_runs
-        self._admitted = 0
+        self._active: set[Run] = set()
         self._waiting: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         # A daemon: a window that is being read must not keep a server alive that was told to end.
@@ -93,15 +93,22 @@ class Worker:
         """A place in the line, to be closed; raises Refused where too many wait, or there is no model yet."""
         if self.served is None:
             raise Refused("the model is being loaded", status=503, code="loading")
-        if self._admitted >= self._most_runs:
-            raise Refused(f"{self._admitted} requests are waiting already; try again soon", status=429, code="busy")
-        self._admitted += 1
-        return Run(self._leave)
+        if len(self._active) >= self._most_runs:
+            raise Refused(f"{len(self._active)} requests are waiting already; try again soon", status=429, code="busy")
+        run = Run(self._active.discard)
+        self._active.add(run)
+        return run
 
     def submit(self, run: Run, asked: Asked) -> None:
         """Carry it out when its turn comes."""
         run.asked = asked
         self._waiting.put(run)
+
+    def halt(self) -> None:
+        """Give up all runs, and tell who waits for them; may be called in a handler of a signal."""
+        self._stopping.set()
+        for run in tuple(self._active):
+            run.say(EngineError("the server is ending"))
 
     def stop(self, patience_s: float) -> bool:
         """Give up what runs and close the model; whether it is closed by now."""
@@ -110,9 +117,6 @@ class Worker:
         if self._thread.ident is not None:
             self._thread.join(patience_s)
         return not self._thread.is_alive()
-
-    def _leave(self) -> None:
-        self._admitted -= 1
 
     def _work(self) -> None:
         try:
@@ -139,7 +143,3 @@ class Worker:
 
     def _is_unwanted(self, run: Run) -> bool:
         return run.unwanted.is_set() or self._stopping.is_set()
-
-
-def _nothing() -> None:
-    """What is released already."""

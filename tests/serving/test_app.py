@@ -162,7 +162,7 @@ def test_a_client_that_goes_ends_its_run_and_the_next_is_served(serve: Serve, st
                 gone.timeout = httpx.Timeout(5, read=0.2)
                 with pytest.raises(httpx.ReadTimeout):
                     gone.post("/v1/completions", json=body)
-        until(lambda: server.worker._admitted == 0)
+        until(lambda: len(server.worker._active) == 0)
         engine.permits.release()  # the window that is being read ends
         until(lambda: engine.closed == ["model"])
         engine.free.set()
@@ -183,7 +183,7 @@ def test_who_waits_behind_and_goes_is_never_begun(serve: Serve) -> None:
                 busy = server.post("/v1/completions", prompt="c")
                 assert (busy.status_code, busy.json()["error"]["code"]) == (429, "busy")
                 assert busy.headers["retry-after"]
-            until(lambda: server.worker._admitted == 1)
+            until(lambda: len(server.worker._active) == 1)
             engine.free.set()
             assert len([line for line in kept if line.startswith("data: {")]) > 1
         assert server.post("/v1/completions", prompt="d", max_tokens=1).status_code == 200
@@ -317,8 +317,8 @@ def test_a_body_that_does_not_come_is_not_waited_for(server: Server, monkeypatch
 
     def parts() -> Iterator[bytes]:
         yield b"{"
-        until(lambda: server.worker._admitted == 1)
-        until(lambda: server.worker._admitted == 0)
+        until(lambda: len(server.worker._active) == 1)
+        until(lambda: len(server.worker._active) == 0)
 
     answer = server.client.post("/tokenize", content=parts(), headers={"content-type": "application/json"})
     assert answer.status_code == 408
@@ -338,3 +338,16 @@ def test_before_the_model_is_there_503_is_said(serve: Serve) -> None:
         assert server.post("/v1/completions", prompt="x").status_code == 503
         server.worker.served = served
         assert server.client.get("/health").status_code == 200
+
+
+def test_who_waits_is_told_that_the_server_ends(serve: Serve) -> None:
+    engine = Paced()
+    with serve(engine) as server:
+        with server.client.stream("POST", "/v1/completions", json={"prompt": "a", "stream": True}) as response:
+            kept = response.iter_lines()
+            next(kept)
+            until(lambda: len(engine.begun) == 1)
+            server.worker.halt()
+            assert "the server is ending" in "".join(kept)
+        engine.free.set()
+        until(lambda: engine.closed == ["model"])

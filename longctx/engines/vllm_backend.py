@@ -24,6 +24,7 @@ from longctx.engines.base import (
     Prompt,
     Sampling,
     Token,
+    Warned,
 )
 from longctx.engines.opening import EngineSetup
 from longctx.engines.scout_opening import check_fits_corpora
@@ -51,7 +52,8 @@ def opened(setup: EngineSetup) -> "Iterator[VllmEngine]":
         process.kill()
         raise
     try:
-        yield VllmEngine(process, told, model=folder.resolve().name, vocabulary=shape.vocab)
+        note = "" if setup.attention == "dense" else f"vLLM computes dense attention, not {setup.attention}"
+        yield VllmEngine(process, told, model=folder.resolve().name, vocabulary=shape.vocab, note=note)
     finally:
         process.close()
 
@@ -59,8 +61,11 @@ def opened(setup: EngineSetup) -> "Iterator[VllmEngine]":
 class VllmEngine:
     """One model in one running vLLM, asked one prompt at a time."""
 
-    def __init__(self, process: VllmProcess, told: Mapping[str, Any], *, model: str, vocabulary: int) -> None:
+    def __init__(
+        self, process: VllmProcess, told: Mapping[str, Any], *, model: str, vocabulary: int, note: str = ""
+    ) -> None:
         self._process = process
+        self._note = note
         self._context: int = told["context_tokens"]
         self._vocabulary = vocabulary
         self._identity = Identity(
@@ -74,6 +79,7 @@ class VllmEngine:
         """Prefill and decode; raises DoesNotFit where prompt and answer are too long, EngineError otherwise."""
         total = len(prompt.ids)
         self._check(prompt, sampling.max_tokens)
+        yield from [Warned(self._note)] if self._note else []
         yield Prefilled(done=0, total=total, cached=0)
         counted = 0
         for event in self._process.ask(prompt.ids.tobytes(), _asked(sampling)):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from longctx.engines import vllm_backend, vllm_process
-from longctx.engines.base import Finish, Finished, Prefilled, Prompt, Sampling, Token, contiguous
+from longctx.engines.base import Finish, Finished, Prefilled, Prompt, Sampling, Token, Warned, contiguous
 from longctx.engines.opening import EngineSetup, open_engine
 from longctx.engines.vllm_backend import opened
 from longctx.engines.vllm_options import AS_LONG_AS_FITS, Launch, block_tokens, environment, options, tensor_parallel
@@ -239,6 +239,12 @@ def test_events_of_an_answer(play: Callable[..., EngineSetup]) -> None:
             decode_s=0.25,
         ),
     ]
+
+
+def test_attention_that_it_does_not_compute_is_told(play: Callable[..., EngineSetup]) -> None:
+    with opened(play(attention="sparse:32768")) as engine:
+        first = next(iter(engine.generate(prompt(7), Sampling())))
+    assert first == Warned("vLLM computes dense attention, not sparse:32768")
 
 
 def test_it_says_what_answers_and_how_much_fits(play: Callable[..., EngineSetup], folder: Path) -> None:

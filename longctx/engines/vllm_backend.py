@@ -8,7 +8,7 @@ It runs in a process of ours (`vllm_process`, `vllm_core`): this module never im
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -82,17 +82,10 @@ class VllmEngine:
         yield from [Warned(self._note)] if self._note else []
         yield Prefilled(done=0, total=total, cached=0)
         counted = 0
-        for event in self._process.ask(prompt.ids.tobytes(), _asked(sampling)):
-            match event["event"]:
-                case "prefilled":
-                    yield Prefilled(done=event["done"], total=total, cached=event["cached"])
-                case "tokens":
-                    counted += len(event["ids"])
-                    yield from map(Token, event["ids"])
-                case "finished":
-                    yield _finished(event, total, counted)
-                case _:
-                    raise EngineError(f"vLLM does not take this prompt: {safe_text(event['reason'])}")
+        with closing(self._process.ask(prompt.ids.tobytes(), _asked(sampling))) as told:
+            for event in told:
+                counted += len(event.get("ids", ()))
+                yield from _events(event, total, counted)
 
     def limits(self) -> Limits:
         return Limits(context_tokens=self._context)
@@ -142,6 +135,18 @@ def _asked(sampling: Sampling) -> dict[str, object]:
         "seed": None if sampling.seed is None else sampling.seed % 2**63,  # -1 would mean none
         "stop_ids": sorted(sampling.stop_ids),
     }
+
+
+def _events(event: Mapping[str, Any], total: int, counted: int) -> Iterator[EngineEvent]:
+    match event["event"]:
+        case "prefilled":
+            yield Prefilled(done=event["done"], total=total, cached=event["cached"])
+        case "tokens":
+            yield from map(Token, event["ids"])
+        case "finished":
+            yield _finished(event, total, counted)
+        case _:
+            raise EngineError(f"vLLM does not take this prompt: {safe_text(event['reason'])}")
 
 
 def _finished(event: Mapping[str, Any], total: int, counted: int) -> Finished:

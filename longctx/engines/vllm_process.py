@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -55,7 +55,7 @@ class VllmProcess:
         """What it has started, once it has; raises EngineError."""
         return self._next(self._waiting[STARTING])
 
-    def ask(self, ids: bytes, sampling: Mapping[str, object]) -> Iterator[Event]:
+    def ask(self, ids: bytes, sampling: Mapping[str, object]) -> Generator[Event, None, None]:
         """The events of one answer; closing stops it. Raises EngineError where the program fails."""
         number = next(self._numbers)
         events = self._waiting.setdefault(number, queue.SimpleQueue())

@@ -98,7 +98,6 @@ def check(first: dict[str, Any], second: dict[str, Any], closed: int, *, kind: s
         assert 0 < answer["timing"]["ttft_s"] <= answer["timing"]["total_s"]
     assert first["tokens"]["cached"] == 0
     assert second["tokens"]["cached"] >= 0.95 * closed
-    assert second["timing"]["ttft_s"] < first["timing"]["ttft_s"]
 
 
 def test_vllm_as_a_server(repository: Path, closed: int, scout_words: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from longctx.engines.vllm_backend import opened
 from longctx.engines.vllm_options import AS_LONG_AS_FITS, Launch, block_tokens, environment, options, tensor_parallel
 from longctx.errors import DoesNotFit, EngineError, ExitCode
 from longctx.scout.config import ScoutConfig, read_config
-from longctx.vocabulary import VOCABULARY_TOKENS
+from longctx.vocabulary import SPECIALS, VOCABULARY_TOKENS, llama4, of_model
 
 # Read here: no test sees a setting of the caller's environment.
 VLLM_PYTHON = os.environ.get("LONGCTX_VLLM_PYTHON")
@@ -209,15 +209,9 @@ def test_a_model_for_other_windows_is_refused(play: Callable[..., EngineSetup], 
 def test_quantized_weights_are_vllms_to_read(play: Callable[..., EngineSetup], tmp_path: Path) -> None:
     quantized = CONFIG | {"quantization_config": {"quant_method": "compressed-tensors"}}
     (tmp_path / "config.json").write_text(json.dumps(quantized))
-    (tmp_path / "tokenizer.model").write_bytes(_listing())
+    (tmp_path / "tokenizer.model").write_bytes(llama4().content)
     with opened(replace(play(), model=str(tmp_path))) as engine:
         assert engine.identity().version == "9.9 bfloat16"
-
-
-def _listing() -> bytes:
-    from longctx.vocabulary import llama4
-
-    return llama4().content
 
 
 # The process.
@@ -386,7 +380,21 @@ def test_a_log_does_not_grow_for_ever(
     assert (tmp_path / "logs" / "vllm.log").read_text().count("noise") in (2, 3)
 
 
-# A real vLLM.
+# A real vLLM, and the model that it is tried with.
+
+
+@pytest.mark.slow
+def test_the_checkpoint_for_servers_has_the_real_vocabulary(scout_words: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from longctx.tokens import Tokenizer
+
+    theirs = AutoTokenizer.from_pretrained(scout_words)
+    text = "def naïve(x):\n\treturn  x*12345 # 日本語 हिन्दी 🎐\r\n\n\n it's  fine"
+    assert of_model(scout_words).fingerprint == llama4().fingerprint
+    assert theirs.encode(text, add_special_tokens=False) == list(Tokenizer(llama4()).encode(text))
+    assert theirs.convert_tokens_to_ids(list(SPECIALS)) == list(SPECIALS.values())
+    assert len(theirs) == VOCABULARY_TOKENS
 
 
 @pytest.fixture(scope="module")

@@ -326,13 +326,17 @@ def test_two_ctrl_c_at_the_prompt_end_a_chat(scene: MakeScene) -> None:
 
 
 def terminal(words: Sequence[str], script: Sequence[tuple[str, str]] = ()) -> subprocess.CompletedProcess[str]:
-    """A run on a real pseudo-terminal: after each text is seen, the next keys are typed. All output in `stdout`."""
+    """A run on a real pseudo-terminal: after each text is seen, the next keys are typed. All output in `stdout`.
+
+    A Ctrl-C is pressed again after two seconds without an effect, as people do: just before input() waits, Python
+    notices it only with the next key.
+    """
     pid, master = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm-256color"
         os.execv(words[0], list(words))
-    seen, waiting, deadline = "", list(script), time.monotonic() + 40
-    at = 0
+    seen, waiting, deadline = "", list(script), time.monotonic() + 60
+    at, typed, typed_s = 0, "", 0.0
     while True:
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
@@ -346,8 +350,11 @@ def terminal(words: Sequence[str], script: Sequence[tuple[str, str]] = ()) -> su
                 break
             seen += read.decode("utf-8", "replace")
         if waiting and waiting[0][0] in seen[at:]:
-            at = len(seen)
-            os.write(master, waiting.pop(0)[1].encode())
+            at, typed, typed_s = len(seen), waiting.pop(0)[1], time.monotonic()
+            os.write(master, typed.encode())
+        elif typed == "\x03" and time.monotonic() > typed_s + 2:
+            typed_s = time.monotonic()
+            os.write(master, typed.encode())
     _, status = os.waitpid(pid, 0)
     os.close(master)
     return subprocess.CompletedProcess(list(words), os.waitstatus_to_exitcode(status), seen, "")

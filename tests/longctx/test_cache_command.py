@@ -427,7 +427,7 @@ def test_a_run_says_what_it_took() -> None:
     expected = Warmed(windows=4, tokens=50, stored_windows=4, stored_tokens=50, cached_tokens=16, prefill_s=2.0)
     assert warmed == expected and warmed.tokens_per_s == 17.0
     assert warmed.text(dry_run=False) == (
-        "4 windows, 50 tokens: 32% was stored already, the rest took 2 s (17 tokens/s)"
+        "4 windows, 50 tokens: 32% was stored already, the rest took 2.0 s (17 tokens/s)"
     )
     assert warming().dry_run().text(dry_run=True) == "4 windows, 50 tokens: 1 stored, 3 to do, 34 tokens"
 

@@ -14,9 +14,12 @@ def main() -> int:
     here = os.getcwd()
     if home != here:
         sys.path[:] = [entry for entry in sys.path if entry not in ("", here)]
-    from longctx.cli import main as run
+    try:
+        from longctx.cli import main as run
 
-    return run()
+        return run()
+    except KeyboardInterrupt:  # before the command line could say so itself
+        return 130
 
 
 if __name__ == "__main__":

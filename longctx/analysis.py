@@ -84,7 +84,7 @@ def _asked(
     said = engine.limits().context_tokens
     limit = ASSUMED_CONTEXT if said is None and asking.mode != "full" else said
     if said is None and limit is not None:
-        yield Notice(f"the engine does not say how many tokens it takes: {limit:,} are assumed; --context says better")
+        yield Notice(f"the engine does not say how many tokens it takes: {limit:,} are assumed (--context says better)")
     composed = compose(
         corpus,
         question,

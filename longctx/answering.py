@@ -114,8 +114,14 @@ class Answering:
             yield self._answered(ending, reason)
 
     def _said(self) -> "array[int]":
-        """The answer until now in token ids, ours where the engine gave only text."""
-        return self._heard.ids or array("I", self._corpus.tokenizer.encode(self._cited.raw))
+        """The answer until now in token ids; encoded anew where the engine gave only text, or control tokens.
+
+        Those would stand in the next prompt as turns that nobody took.
+        """
+        ordinary = llama4().ordinary_tokens
+        if self._heard.ids and max(self._heard.ids) < ordinary:
+            return self._heard.ids
+        return array("I", self._corpus.tokenizer.encode(self._cited.raw))
 
     def _answered(self, ending: Ending, error: str = "") -> Answered:
         exchange = Exchange(self._composed.question, self._said(), self._composed.opens_window)

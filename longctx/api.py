@@ -81,15 +81,28 @@ def open(
 
 
 def open_engine(
-    name: str, *, model: str | None = None, base_url: str | None = None, api_key: str | None = None
+    name: str,
+    *,
+    model: str | os.PathLike[str] | None = None,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    context_tokens: int | None = None,
+    timeout_s: float = 600.0,
 ) -> AbstractContextManager[Engine]:
     """An engine by its name (`scout`, `vllm`, `openai`, `scripted` or a plugin's) to ask with, for a `with` block.
 
-    `model` is a folder of weights or a name at the server. Prefixes are stored where the command line has them.
+    `model` is a folder of weights or a name at the server, `context_tokens` what fits it where a server does not say.
+    Prefixes are stored where the command line has them.
     """
     places = paths.locate(os.environ)
     setup = EngineSetup(
-        logs=places.state / "logs", model=model, base_url=base_url, api_key=api_key, store=places.cache / "prefix"
+        logs=places.state / "logs",
+        model=None if model is None else os.fspath(model),
+        base_url=base_url,
+        api_key=api_key,
+        context_tokens=context_tokens,
+        timeout_s=timeout_s,
+        store=places.cache / "prefix",
     )
     return _open_engine(name, setup)
 

@@ -48,7 +48,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 corpus, 4 does not fit, 5 engine, 6 evidence, 7 batch, 130 stopped.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 corpus, 4 does not fit, 5 engine, 6 evidence, 130 stopped.",
 )
 
 
@@ -82,6 +82,8 @@ app.command()(completions)
 
 def main() -> int:
     """Run the command line; the exit code. Usage errors and --help end in SystemExit."""
+    if sys.stderr is None:  # closed, as with 2>&- in a shell: what would be said there must not go to stdout
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as this process lives
     try:
         _run()
     except LongctxError as error:

@@ -4,11 +4,13 @@ The session is kept as soon as there is an answer in it, a broken one too.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from longctx.analysis import Asking, Before, ask
 from longctx.answer import to_json
+from longctx.errors import StoreError
 from longctx.events import Answered, AnswerEvent, AnswerEvents, Notice, through
 from longctx.session import Order, Session, Turn
 
@@ -25,6 +27,7 @@ class Dialogue:
     """Questions asked one after another, going on from `session` where one is given.
 
     `engine` and `history` stay the caller's. Without `history`, or with `kept` false, nothing new is kept.
+    `opened_from` is kept with each turn: what a later question needs to go on with the same engine.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class Dialogue:
         session: Session | None = None,
         kept: bool = True,
         title: str = "",
+        opened_from: Mapping[str, str | None] | None = None,
     ) -> None:
         self._corpus = corpus
         self._engine = engine
@@ -44,8 +48,11 @@ class Dialogue:
         self._history = history
         self._is_kept = kept and history is not None
         self._title = title
+        self._opened_from = dict(opened_from or {})
         self._session = session
         self._turns = list(history.turns(session)) if history and session else []
+        self._kept = len(self._turns)
+        self._trouble: StoreError | None = None
 
     @property
     def session(self) -> Session | None:
@@ -71,16 +78,19 @@ class Dialogue:
             question_id=question_id,
             prefill_tokens_per_s=self._rate(),
         )
-        yield from through(events, self._kept)
+        yield from through(events, self._taken)
+        if self._trouble is not None:
+            trouble, self._trouble = self._trouble, None
+            raise trouble
 
     def _before(self) -> tuple[Before, bool]:
         """The turns before as the next prompt has them, and whether a repack has made their ids mean other texts."""
-        from longctx.composing import in_words
-
         questions = [turn.question for turn in self._turns]
         sent = [turn for turn in self._turns if turn.exchange is not None]
         if self._engine is None or not sent:
             return Before((), questions), False
+        from longctx.composing import in_words
+
         topic = str(sent[-1].settings.get("topic", ""))
         if all(self._is_in_order(turn.order) for turn in sent):
             return Before([turn.exchange for turn in sent if turn.exchange], questions, topic), False
@@ -93,39 +103,61 @@ class Dialogue:
 
         return order_of(self._corpus, order.entries) == order
 
-    def _order(self, answered: Answered) -> Order:
-        """Where the ids stand that a turn's prompt has; without a prompt there are none."""
-        from longctx.composing import order_of
-
-        return order_of(self._corpus) if answered.exchange else Order(0, "")
-
     def _rate(self) -> float | None:
         if self._engine is None or self._history is None:
             return None
         who = self._engine.identity()
         return self._history.prefill_rate(who.kind, who.model)
 
-    def _kept(self, answered: AnswerEvent) -> AnswerEvent:
-        """Keep an answer with its turn; other events are as they were."""
-        if not isinstance(answered, Answered) or self._history is None or not self._is_kept:
-            return answered
-        if self._session is None:
-            self._session = self._history.begin(self._corpus.record.id, self._title or _title(answered.answer.question))
-        answer = replace(answered.answer, session=self._session.id)
-        turn = Turn(
-            parent=self._session.tip,
+    def _taken(self, event: AnswerEvent) -> AnswerEvent:
+        """An answer becomes the turn that the next question goes on from; other events are as they were.
+
+        An answer that can't be kept is given all the same; why is raised after it.
+        """
+        if not isinstance(event, Answered):
+            return event
+        try:
+            self._begin(event.answer.question)
+        except StoreError as error:
+            self._trouble = error
+        named = replace(event.answer, session=self._session.id if self._session and self._is_kept else None)
+        self._turns.append(self._turn(replace(event, answer=named)))
+        try:
+            self._keep()
+        except StoreError as error:
+            self._trouble = error
+        return replace(event, answer=named)
+
+    def _begin(self, question: str) -> None:
+        if self._history is not None and self._is_kept and self._session is None:
+            self._session = self._history.begin(self._corpus.record.id, self._title or _title(question))
+
+    def _keep(self) -> None:
+        """Keep the turns that are not kept yet, one that failed before with them."""
+        while self._history is not None and self._is_kept and self._session and self._kept < len(self._turns):
+            self._session = self._history.append(self._session.id, self._turns[self._kept])
+            self._kept += 1
+
+    def _turn(self, answered: Answered) -> Turn:
+        answer = answered.answer
+        return Turn(
+            parent=self._turns[-1].id if self._turns else None,
             question=answer.question,
             answer=to_json(answer),
             corpus=self._corpus.record.id,
-            order=self._order(answered),
+            order=_order(self._corpus) if answered.exchange else Order(0, ""),
             plan=answered.plan,
-            settings={"engine": answer.engine.kind, "topic": answered.topic, **asdict(self._asking)},
+            settings={**self._opened_from, "topic": answered.topic, **asdict(self._asking)},
             exchange=answered.exchange,
             created_s=round(time.time(), 3),
         )
-        self._session = self._history.append(self._session.id, turn)
-        self._turns.append(turn)
-        return replace(answered, answer=answer)
+
+
+def _order(corpus: "Corpus") -> Order:
+    """Where the ids stand that a turn's prompt has."""
+    from longctx.composing import order_of
+
+    return order_of(corpus)
 
 
 def _title(question: str) -> str:

@@ -11,7 +11,7 @@ from ingest.naming import show
 from longctx import doctor_engine, doctor_machine
 from longctx.diagnosis import Case, Check, Status
 from longctx.doctor_machine import ram_bytes
-from longctx.engines.choice import choose
+from longctx.engines.choice import pick
 from longctx.engines.opening import QUOTES
 from longctx.errors import LongctxError
 from longctx.gpu import has_gpu
@@ -49,7 +49,7 @@ def diagnose(case: Case) -> Iterator[Check]:
 
 def next_step(case: Case) -> list[str]:
     """From what is there to a conversation: the lines to type."""
-    chosen = choose(case.engine, case.setup, ports=case.ports)
+    chosen = pick(case.engine, case.setup, ports=case.ports)
     if chosen.name != QUOTES:
         return ["next:", f"  longctx chat PATH {shlex.join(case.typed)}".rstrip()]
     folder, config = "~/models/scout", show(str(case.paths.config_file))

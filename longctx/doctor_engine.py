@@ -7,7 +7,7 @@ from pathlib import Path
 from ingest.naming import show
 from longctx.diagnosis import Case, Check, Status
 from longctx.engines.availability import engine as engine_of
-from longctx.engines.choice import AUTO, choose, passed
+from longctx.engines.choice import AUTO, passed, pick
 from longctx.engines.loopback import Server, servers
 from longctx.engines.opening import open_engine
 from longctx.errors import EngineError, LongctxError
@@ -42,7 +42,7 @@ def model(case: Case) -> Iterator[Check]:
 def _named(case: Case) -> Iterator[Check]:
     """A model that is no folder: a server here has it, or vLLM may."""
     name = show(case.setup.model or "")
-    chosen = choose(case.engine, case.setup, ports=case.ports)
+    chosen = pick(case.engine, case.setup, ports=case.ports)
     if chosen.name == "openai" and chosen.setup.base_url:
         yield Check("model", Status.OK, f"{name}, by name at {chosen.setup.base_url}")
     elif chosen.name == "vllm":
@@ -148,5 +148,5 @@ def engine(case: Case) -> Iterator[Check]:
         if found.missing:
             yield Check("engine", Status.BAD, f"{found.name} is set, but {found.missing}", found.fix)
             return
-    chosen = choose(case.engine, case.setup, ports=case.ports)
+    chosen = pick(case.engine, case.setup, ports=case.ports)
     yield Check("engine", Status.OK, chosen.why.removeprefix("engine: ").partition("; longctx engine doctor")[0])

@@ -1,6 +1,7 @@
 """What a run tells while it works; the command line, the terminal UI and reports only render these."""
 
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -116,6 +117,12 @@ def through(events: AnswerEvents, change: Callable[[AnswerEvent], Changed]) -> G
         while True:
             yield change(event)
             event = next(events)
+    except BrokenPipeError:  # nobody reads any more: the run ends as if stopped, and keeps what there is
+        with suppress(KeyboardInterrupt, StopIteration):
+            events.throw(KeyboardInterrupt())
+            while True:
+                next(events)
+        raise
 
 
 def follow(events: AnswerEvents, tell: Callable[[AnswerEvent], None]) -> None:

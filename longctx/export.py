@@ -19,6 +19,13 @@ from longctx.session import Session, Turn
 SCHEMA = "longctx.session/1"
 QUOTE_MOST = 400  # characters of a quote; the JSON has all of it
 PATHS_SHOWN = 5
+MEANINGS = {
+    "verified": "the quote stands there",
+    "relocated": "the quote stands there, not where it was said to",
+    "near": "most of the quote stands there",
+    "unverified": "the quote was not found",
+    "unknown": "no such document was read",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +39,15 @@ class Footnote:
     quote: str
 
 
-def to_json(session: Session, turns: Sequence[Turn]) -> dict[str, Any]:
-    """The session as plain JSON values; each answer in it is a `longctx.answer/1`."""
+def to_json(session: Session, turns: Sequence[Turn], sources: Sequence[str] = ()) -> dict[str, Any]:
+    """The session as plain JSON values; each answer in it is a `longctx.answer/1`, `sources` is what they are about."""
     return {
         "schema": SCHEMA,
         "session": {
             "id": session.id,
             "title": session.title,
             "corpus": session.corpus,
+            "sources": list(sources),
             "created": session.created_s,
             "used": session.used_s,
         },
@@ -47,16 +55,29 @@ def to_json(session: Session, turns: Sequence[Turn]) -> dict[str, Any]:
     }
 
 
-def to_markdown(session: Session, turns: Sequence[Turn]) -> str:
+def to_markdown(session: Session, turns: Sequence[Turn], sources: Sequence[str] = ()) -> str:
     """The session as Markdown: footnotes are numbered through, each turn says what answered and what was read."""
-    parts = [f"# {inert(session.title)}", f"Session {session.id}, begun {moment(session.created_s)}."]
+    parts = [f"# {inert(session.title)}", inert(headline(session, sources))]
     notes: list[str] = []
     for number, turn in enumerate(turns, start=1):
         numbers = {note.n: len(notes) + i for i, note in enumerate(footnotes(turn.answer), start=1)}
         notes += [_note(numbers[note.n], note) for note in footnotes(turn.answer)]
         said = marked(safe_text(answer_text(turn.answer)).strip("\n"), numbers.get)
         parts += [*_question(number, turn.question), said, _told(turn)]
-    return "\n\n".join([*parts, "\n".join(notes)]).rstrip() + "\n"
+    return "\n\n".join([*parts, "\n".join(notes), *legend(turns)]).rstrip() + "\n"
+
+
+def headline(session: Session, sources: Sequence[str]) -> str:
+    """Which session it is and what it is about."""
+    about_what = f", about {', '.join(map(show, sources))}" if sources else ""
+    return f"Session {session.id}, begun {moment(session.created_s)}{about_what}."
+
+
+def legend(turns: Sequence[Turn]) -> list[str]:
+    """What the states of citations mean that stand in these turns, as one paragraph; none where all are verified."""
+    states = {note.status for turn in turns for note in footnotes(turn.answer)} - {"verified"}
+    told = [f"{state}: {meaning}" for state, meaning in MEANINGS.items() if state in {*states, "verified"}]
+    return ["; ".join(told) + "."] if states else []
 
 
 def footnotes(answer: Mapping[str, Any]) -> tuple[Footnote, ...]:
@@ -220,7 +241,9 @@ def _ending(answer: Mapping[str, Any]) -> Iterator[str]:
 
 def _notices(answer: Mapping[str, Any]) -> Iterator[str]:
     """What a reader must know of how the answer was made."""
-    for said in (answer.get("notice"), *_list(answer, "warnings")):
+    kind = _mapping(answer, "engine").get("kind")
+    notice = "quotations found by search, no model wrote this" if kind == "evidence" else answer.get("notice")
+    for said in (notice, *_list(answer, "warnings")):
         if said:
             yield show(" ".join(str(said).split()))
 
@@ -234,6 +257,8 @@ def _engine(answer: Mapping[str, Any]) -> Iterator[str]:
 
 def _tokens(answer: Mapping[str, Any]) -> Iterator[str]:
     tokens = _mapping(answer, "tokens")
+    if not tokens.get("prompt"):
+        return
     prompt, cached, output = (tokens.get(name) for name in ("prompt", "cached", "output"))
     if isinstance(prompt, int):
         yield f"{prompt:,} tokens of prompt" + (f", {cached:,} of them cached" if isinstance(cached, int) else "")

@@ -146,10 +146,10 @@ def _new_bar(text: str) -> "tuple[Progress, TaskID]":
 
 
 def report_error(error: LongctxError) -> None:
-    """What went wrong and what to do, in one line each."""
+    """What went wrong and what to do; the first is one line, the second one for each of its own."""
     print(f"longctx: {_one_line(str(error))}", file=sys.stderr)  # noqa: T201 - the one place that reports errors
-    if error.hint:
-        print(f"  {_one_line(error.hint)}", file=sys.stderr)  # noqa: T201 - the one place that reports errors
+    for line in error.hint.splitlines():
+        print(f"  {_one_line(line)}", file=sys.stderr)  # noqa: T201 - the one place that reports errors
 
 
 def _one_line(text: str) -> str:

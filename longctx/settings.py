@@ -35,6 +35,7 @@ FLAG, ENVIRONMENT = "flag ", "environment "
 # Variables that are read elsewhere or not settings at all.
 OTHER_VARIABLES = frozenset({"LONGCTX_HOME", "LONGCTX_PASSWORD", "LONGCTX_SERVER_TOKEN", "LONGCTX_VLLM"})
 
+HARMLESS = "evidence"
 # What a project's file may never say, whether or not an engine of this version reads it.
 PERSONAL = frozenset(
     {
@@ -277,12 +278,8 @@ def _checked(table: Mapping[str, Any], where: str, *, trusted: bool) -> Layer:
 
 
 def _is_personal(name: str, value: object) -> bool:
-    return name.lower() in PERSONAL or (name == "engine" and not _is_plain_name(value))
-
-
-def _is_plain_name(value: object) -> bool:
-    """A name, as against an address, a path or a table with an address in it."""
-    return isinstance(value, str) and not any(character in value for character in ":/\\")
+    """Of engines a project may ask only for the one that sends nothing anywhere and runs nothing."""
+    return name.lower() in PERSONAL or (name == "engine" and value != HARMLESS)
 
 
 def _take(

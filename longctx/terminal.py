@@ -61,7 +61,10 @@ def print_footnotes(
     if answer.citations:
         console.print()
     for citation in answer.citations:
-        console.print(_heading(citation, location(citation.path) if citation.path else None), soft_wrap=True)
+        console.print(
+            _heading(citation, location(citation.path) if citation.chars and citation.is_current else None),
+            soft_wrap=True,
+        )
         if show_quotes:
             console.print(_body(citation))
 

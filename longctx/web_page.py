@@ -9,7 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ingest.naming import safe_text
-from longctx.export import Footnote, about, answer_text, footnotes, moment
+from longctx.export import Footnote, about, answer_text, footnotes, headline, legend
 from longctx.session import Session, Turn
 from longctx.terminal import MARKS
 
@@ -25,12 +25,13 @@ CONTENTS_MOST = 120  # characters of a question
 DIGITS_MOST = 9  # digits
 
 
-def to_html(session: Session, turns: Sequence[Turn]) -> str:
+def to_html(session: Session, turns: Sequence[Turn], sources: Sequence[str] = ()) -> str:
     """The session as a page of its own."""
     sections = [_section(number, turn) for number, turn in enumerate(turns, start=1)]
-    begun = f"Session {session.id}, begun {moment(session.created_s)}"
-    head = _element("header", _element("h1", _text(session.title), dir="auto"), _element("p", _text(begun)))
-    body = [head, _contents(turns), *sections]
+    told = _element("p", _text(headline(session, sources)))
+    head = _element("header", _element("h1", _text(session.title), dir="auto"), told)
+    meanings = (_element("p", _text(line), class_="about") for line in legend(turns))
+    body = [head, _contents(turns), *sections, *meanings]
     return _FRAME.format(
         policy=escape(POLICY), title=_text(session.title), style=_STYLE, main="\n".join(part for part in body if part)
     )

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
@@ -14,6 +14,7 @@ from longctx.commands.engines import EngineOptions, Opened, SessionOptions, open
 from longctx.commands.faces import LastFace, LinesFace, Progress, TextFace, ending_lines
 from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.commands.output import open_output, stdout_is_terminal
+from longctx.commands.prefixes import counted
 from longctx.errors import UsageError
 from longctx.events import Answered, AnswerEvent, AnswerEvents, follow
 
@@ -85,12 +86,15 @@ def ask(
     form = Form(is_batch=questions is not None, as_json=as_json, as_jsonl=as_jsonl, show_quotes=show_quotes)
     answers: list[Answer] = []
     with (
-        open_dialogue(chosen, engines, sessions, inputs, quotes=quotes, kept=not form.is_batch) as opened,
         open_output(output) as stream,
         Progress(ProgressLine(quiet=chosen.quiet, quiet_for_s=0)) as progress,
-        _face(opened, form, stream, progress, on_terminal=output is None and stdout_is_terminal()) as face,
+        LinesFace(stream) if as_jsonl else nullcontext() as lines,
+        open_dialogue(
+            chosen, engines, sessions, inputs, progress=progress, quotes=quotes, kept=not form.is_batch
+        ) as opened,
     ):
-        progress.say(opened.why)
+        on_terminal = output is None and stdout_is_terminal()
+        face = _face(opened, form, stream, lines or progress, on_terminal=on_terminal)
         for each in asked:
             follow(_events(opened, each, alone=form.is_batch), _telling(face, answers))
     if require_verified:
@@ -127,22 +131,16 @@ def _telling(face: "Face", answers: "list[Answer]") -> Callable[[AnswerEvent], N
     return tell
 
 
-@contextmanager
-def _face(opened: Opened, form: Form, stream: IO[str], progress: Progress, *, on_terminal: bool) -> "Iterator[Face]":
+def _face(opened: Opened, form: Form, stream: IO[str], shown: Progress | LinesFace, *, on_terminal: bool) -> "Face":
+    """What shows the events, in the form that was asked for."""
     from longctx.answer import corpus_json, summarise
 
-    if form.as_jsonl:
-        with LinesFace(stream) as lines:
-            lines.write({"event": "corpus", **corpus_json(summarise(opened.corpus.record.id, opened.corpus.files))})
-            yield lines
-    elif form.as_json or form.is_batch:
-        yield LastFace(progress, lambda answer: _write_json(answer, stream, indent=None if form.is_batch else 2))
-    else:
-        yield TextFace(
-            stream,
-            progress,
-            lambda answer: _end(answer, opened, stream, progress, form, on_terminal=on_terminal),
-        )
+    if isinstance(shown, LinesFace):
+        shown.write({"event": "corpus", **corpus_json(summarise(opened.corpus.record.id, opened.corpus.files))})
+        return shown
+    if form.as_json or form.is_batch:
+        return LastFace(shown, lambda answer: _write_json(answer, stream, indent=None if form.is_batch else 2))
+    return TextFace(stream, shown, lambda answer: _end(answer, opened, stream, shown, form, on_terminal=on_terminal))
 
 
 def _write_json(answer: "Answer", stream: IO[str], indent: int | None) -> None:
@@ -177,9 +175,10 @@ def _check_verified(answers: "list[Answer]") -> None:
     from longctx.errors import EvidenceGate
 
     for answer in answers:
-        failed = [c for c in answer.citations if c.status != "verified"]
+        failed = [c for c in answer.citations if c.status != "verified" or not c.is_current]
         if failed or not answer.citations:
-            what = f"{len(failed)} of {len(answer.citations)} citations are not verified" if failed else "no citations"
+            count = len(answer.citations)
+            what = f"of {counted(count, 'citation')}, {len(failed)} not verified" if failed else "no citations"
             which = f" (question {answer.question_id})" if answer.question_id else ""
             raise EvidenceGate(f"{what}{which}", "--require-verified asks for citations that are all verified")
 

@@ -12,7 +12,7 @@ import typer
 from longctx.commands.engines import EngineOptions, Opened, SessionOptions, open_dialogue
 from longctx.commands.faces import Progress, TextFace, citations_text, ending_lines
 from longctx.commands.options import Chosen, with_shared_options
-from longctx.commands.output import open_output
+from longctx.commands.output import open_output, stdin_is_terminal
 from longctx.errors import Interrupted, LongctxError
 from longctx.events import follow
 from longctx.narration import ProgressLine, report_error
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PROMPT = "> "
 HELP = """\
 Type a question and Enter; end a line with \\ to go on in the next.
-/quote N     what footnote N of the last answer quotes, with the lines around it
+/quote N     what footnote N of the last answer quotes
 /sources     what was read and what was left out
 /sessions    how to come back to this conversation
 /export FILE write it to FILE (.md, .json or .html)
@@ -50,11 +50,10 @@ def chat(
     longctx chat -c
     """
     with (
-        open_dialogue(chosen, engines, sessions, sources or [], quotes=quotes) as opened,
         open_output(None) as stream,
         Progress(ProgressLine(quiet=chosen.quiet, quiet_for_s=0, drawn=False)) as progress,
+        open_dialogue(chosen, engines, sessions, sources or [], progress=progress, quotes=quotes) as opened,
     ):
-        progress.say(opened.why)
         Talk(opened, stream, progress).run()
 
 
@@ -66,11 +65,15 @@ class Talk:
         self._stream = stream
         self._progress = progress
         self._last: Answer | None = None
+        self._failed: LongctxError | None = None
         face = TextFace(stream, progress, self._end)
         self._face = face
 
     def run(self) -> None:
-        """Answer until the questions end; a question that fails does not end the others."""
+        """Answer until the questions end; a question that fails does not end the others.
+
+        Where nobody types, the last failure is raised at the end, for a script to see.
+        """
         self._progress.say("/help lists what you can type; /quit ends.")
         for line in _lines():
             if line.startswith("/"):
@@ -82,16 +85,25 @@ class Talk:
         session = self._opened.dialogue.session
         if session is not None:
             self._progress.say(f"session {session.id}: longctx chat -r {session.id} goes on")
+        if self._failed is not None and not stdin_is_terminal():
+            raise self._failed
 
     def _ask(self, question: str) -> None:
+        before = self._last
         try:
             follow(self._opened.dialogue.ask(question), self._face.tell)
         except LongctxError as error:
-            self._face.end_line()
+            self._failed = error
+            self._end_line()
             report_error(error)
         except KeyboardInterrupt:
-            self._face.end_line()
-            self._progress.say("stopped; what there is of the answer is kept")
+            self._end_line()
+            kept = self._last is not before and self._last is not None and self._last.session is not None
+            self._progress.say("stopped; what there is of the answer is kept" if kept else "stopped")
+
+    def _end_line(self) -> None:
+        self._face.end_line()
+        self._progress.end()
 
     def _end(self, answer: "Answer") -> None:
         from longctx import terminal
@@ -130,7 +142,7 @@ class Talk:
         cited = {str(citation.n): citation for citation in self._last.citations} if self._last else {}
         if number not in cited:
             said = citations_text(self._last) if self._last else "there is no answer yet"
-            return f"no footnote {number or 'number given'}: {said}"
+            return f"no footnote {number}: {said}" if number else f"/quote N, the number of a footnote: {said}"
         citation = cited[number]
         return f"{show(citation.place)} ({state(citation)})\n\n{safe_text(citation.quote)}"
 
@@ -173,7 +185,7 @@ class Talk:
 
 def _lines() -> Iterator[str]:
     """Lines from the keyboard or a pipe; two Ctrl-C in a row, or one at an empty pipe, end all."""
-    is_typed = sys.stdin is not None and sys.stdin.isatty()
+    is_typed = stdin_is_terminal()
     if is_typed:
         with suppress(ImportError):
             import readline  # noqa: F401 - input() edits lines with it
@@ -188,14 +200,18 @@ def _lines() -> Iterator[str]:
             return
         except KeyboardInterrupt:
             if interrupted or not is_typed:
-                raise Interrupted("stopped; the session is kept") from None
+                raise Interrupted("stopped; answers that were given are kept") from None
             interrupted = True
             sys.stdout.write("\nCtrl-C again, Ctrl-D or /quit ends.\n")
 
 
 def _line(prompt: str) -> str:
-    """One question: lines that end with a backslash go on in the next."""
+    """One question: lines that end with a backslash go on in the next, where there is one."""
     line = input(prompt)
     while line.endswith("\\"):
-        line = line[:-1] + "\n" + input("… " if prompt else "")
+        line = line[:-1]
+        with suppress(EOFError):
+            line += "\n" + input("… " if prompt else "")
+            continue
+        break
     return line.strip()

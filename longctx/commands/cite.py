@@ -14,6 +14,7 @@ import typer
 
 from ingest.git import is_remote
 from longctx.commands.options import OUTPUT, STDIN_LIMIT_BYTES, Chosen, with_shared_options
+from longctx.commands.prefixes import counted
 from longctx.errors import EvidenceGate, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -172,7 +173,8 @@ def _conclude(checked: "Sequence[Checked]", *, quiet: bool) -> None:
     standing = sum(each.standing.stands for each in checked)
     if standing < len(checked):
         raise EvidenceGate(
-            f"{len(checked) - standing} of {len(checked)} citations do not stand", "ask again to have them renewed"
+            f"of {counted(len(checked), 'citation')} {len(checked) - standing} can't be found as it was",
+            "ask again to have them renewed",
         )
     if not quiet:
-        typer.echo(f"all {len(checked)} citations stand" if checked else "no citations in it", err=True)
+        typer.echo(f"{counted(len(checked), 'citation')}: all stand" if checked else "no citations in it", err=True)

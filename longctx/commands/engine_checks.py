@@ -38,13 +38,13 @@ def list_engines(as_json: Json = False) -> None:
     longctx engine list
     """
     from longctx.engines.availability import engines
-    from longctx.engines.choice import choose
+    from longctx.engines.choice import pick
     from longctx.engines.loopback import servers
 
     configured = settings_with(None, None, None)
     setup = engine_setup(configured)
     found, seen = list(engines()), list(servers())
-    chosen = choose(configured.engine, setup)
+    chosen = pick(configured.engine, setup)
     if as_json:
         typer.echo(json.dumps(_listing(found, seen, chosen), indent=2))
         return

@@ -3,11 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingest.naming import show
+from longctx.commands.faces import Progress
 from longctx.commands.machine import engine_setup
 from longctx.commands.options import Chosen
 from longctx.errors import StoreError, UsageError
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from longctx.corpus import Corpus
     from longctx.dialogue import Dialogue
     from longctx.engines.base import Engine
+    from longctx.engines.choice import Chosen as Picked
+    from longctx.engines.opening import EngineSetup
     from longctx.history import History
     from longctx.request import Request
     from longctx.session import Session
@@ -122,14 +126,13 @@ class SessionOptions:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a question needs, open. `why` says who answers and for what reason."""
+    """What a question needs, open."""
 
     dialogue: "Dialogue"
     corpus: "Corpus"
     engine: "Engine | None"
     asking: "Asking"
     configured: "Settings"
-    why: str
 
 
 @contextmanager
@@ -139,24 +142,32 @@ def open_dialogue(
     sessions: SessionOptions,
     inputs: list[str],
     *,
+    progress: Progress,
     quotes: int = 3,
     kept: bool = True,
 ) -> Iterator[Opened]:
-    """The corpus up to date, the engine and the session, as they were asked for."""
+    """The corpus up to date, the engine and the session, as they were asked for.
+
+    What is wrong with the engine's name or model is said before a corpus is read.
+    """
     from longctx.dialogue import Dialogue
-    from longctx.engines.choice import choose
 
     configured = engines.settings(chosen)
     with ExitStack() as stack:
         history = stack.enter_context(_history()) if _is_kept(sessions, kept) else None
         session, request = _resumed(chosen, sessions, history, inputs)
+        picked = _picked(configured, engines, history, session)
         corpus, _ = stack.enter_context(chosen.corpus(request or inputs))
         if session is None and sessions.resumes and history is not None:
             session = _last(history, corpus)
+            picked = _picked(configured, engines, history, session)
         if session is not None and session.corpus != corpus.record.id:
             raise UsageError(f"session {session.id} is over other sources", "name none, and its own are taken")
-        picked = choose(configured.engine, engine_setup(configured, stored=not engines.no_cache))
-        engine = stack.enter_context(_engine(picked.name, picked.setup))
+        if session is not None and history is not None and sessions.title:
+            session = history.rename(session.id, sessions.title)
+        progress.say(picked.why)
+        with progress.during(f"opening the engine {picked.name}"):
+            engine = stack.enter_context(_engine(picked.name, picked.setup))
         asking = engines.asking(configured, quotes)
         dialogue = Dialogue(
             corpus,
@@ -166,8 +177,41 @@ def open_dialogue(
             session=session,
             kept=not sessions.no_log,
             title=sessions.title or "",
+            opened_from={"engine": picked.name, "model": picked.setup.model, "base_url": picked.setup.base_url},
         )
-        yield Opened(dialogue, corpus, engine, asking, configured, picked.why)
+        yield Opened(dialogue, corpus, engine, asking, configured)
+
+
+def _picked(
+    configured: "Settings", engines: EngineOptions, history: "History | None", session: "Session | None"
+) -> "Picked":
+    """The engine that was named or set, else that of the session's last turn, else the best that is there.
+
+    Raises EngineError.
+    """
+    from longctx.engines.choice import AUTO, choose
+    from longctx.engines.opening import check
+
+    setup, name = engine_setup(configured, stored=not engines.no_cache), configured.engine
+    if name != AUTO:
+        check(name, setup)
+    elif setup.model is None and setup.base_url is None and history is not None and session is not None:
+        return _as_before(history, session, setup) or choose(name, setup)
+    return choose(name, setup)
+
+
+def _as_before(history: "History", session: "Session", setup: "EngineSetup") -> "Picked | None":
+    """The engine that a session's last turn was answered by."""
+    from longctx.engines.choice import Chosen as Taken
+
+    turns = history.turns(session)
+    before = turns[-1].settings if turns else {}
+    name, model, base_url = (before.get(key) for key in ("engine", "model", "base_url"))
+    if not isinstance(name, str) or not (model or base_url):
+        return None
+    there = replace(setup, model=model, base_url=base_url)
+    where = " ".join(show(str(each)) for each in (model, base_url) if each)
+    return Taken(name, there, f"engine: {name} ({where}): this session's; --engine takes another")
 
 
 def _is_kept(sessions: SessionOptions, kept: bool) -> bool:

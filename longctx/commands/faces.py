@@ -7,11 +7,12 @@ first, also where it goes into a file, which somebody will show on a terminal. O
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
 from ingest.naming import safe_text, show
+from longctx.commands.prefixes import counted
 from longctx.commands.pulse import Pulse
 from longctx.durations import duration
 from longctx.events import Answered, CitationResolved, Notice, Planned, PrefillProgress, TextDelta
@@ -39,6 +40,7 @@ class Progress(AbstractContextManager["Progress"]):
         self._pulse = Pulse(self._beat)
         self._planned: Planned | None = None
         self._told = False
+        self._doing = ""
         self._begun_s = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -65,14 +67,29 @@ class Progress(AbstractContextManager["Progress"]):
                 case Notice(message):
                     self._line.say(f"longctx: {show(message)}")
                 case TextDelta() | Answered():
-                    self._planned = None
-                    self._line.stop()
+                    self.end()
             self._pulse.shown()
 
     def say(self, line: str) -> None:
         """One line that stays."""
         with self._pulse.lock:
             self._line.say(line)
+
+    @contextmanager
+    def during(self, doing: str) -> Iterator[None]:
+        """Show that something is being done while the block runs, and for how long by now."""
+        self._doing, self._begun_s = doing, time.monotonic()
+        self._pulse.shown()
+        try:
+            yield
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """Nothing is on its way any more, however it ended."""
+        with self._pulse.lock:
+            self._planned, self._doing = None, ""
+            self._line.stop()
 
     def _say_plan(self, planned: Planned) -> None:
         for line in plan_lines(planned):
@@ -92,16 +109,18 @@ class Progress(AbstractContextManager["Progress"]):
         return f", {duration((event.total - event.done) * elapsed / computed)} left"
 
     def _beat(self) -> None:
+        elapsed = time.monotonic() - self._begun_s
+        if self._doing:
+            self._line.tell(0, f"{self._doing}: {duration(elapsed)}")
         if self._planned is None or self._told:
             return
-        elapsed, rate = time.monotonic() - self._begun_s, self._planned.prefill_tokens_per_s
-        total = self._planned.prompt_tokens
+        total, rate = self._planned.prompt_tokens, self._planned.prefill_tokens_per_s
         if not rate:
             self._line.tell(0, f"waiting for the first word: {total:,} tokens sent, {duration(elapsed)}")
             return
         done, needed = min(total, int(elapsed * rate)), total / rate
-        text = f"waiting for the first word: {duration(elapsed)} of about {duration(needed)} (estimated)"
-        self._line.tell(done, text, total)
+        known = f"of about {duration(needed)} (estimated)" if elapsed <= needed else "longer than estimated"
+        self._line.tell(done, f"waiting for the first word: {duration(elapsed)} {known}", total)
 
 
 class TextFace:
@@ -233,7 +252,7 @@ def ending_lines(answer: "Answer", session: "Session | None") -> Iterator[str]:
         return
     yield stats_line(answer)
     if session is not None:
-        yield f'session {session.id}: longctx ask -c "…" goes on'
+        yield f'session {session.id}: longctx ask -c "…" goes on with it'
 
 
 def stats_line(answer: "Answer") -> str:
@@ -243,7 +262,7 @@ def stats_line(answer: "Answer") -> str:
     if "ttft_s" in timing:
         parts.append(f"first word after {duration(timing['ttft_s'])}")
     rate = timing.get("decode_tokens_per_s")
-    parts.append(f"{tokens['output']:,} tokens" + (f" at {rate:,.0f}/s" if rate else ""))
+    parts.append(counted(tokens["output"], "token") + (f" at {rate:,.0f}/s" if rate else ""))
     return "; ".join([*parts, citations_text(answer)])
 
 
@@ -259,9 +278,10 @@ def citations_text(answer: "Answer") -> str:
     from collections import Counter
 
     states = Counter(str(citation.status) for citation in answer.citations)
-    total = len(answer.citations)
-    text = f"{total} citation{'s' * (total != 1)}" if total else "no citations"
+    text = counted(len(answer.citations), "citation") if answer.citations else "no citations"
     if states:
         text += ": " + ", ".join(f"{count} {state}" for state, count in states.items())
     covered = answer.coverage
-    return f"{text}; {covered.cited} of {covered.sentences} sentences cited" if covered and covered.sentences else text
+    if covered is None or not covered.sentences:
+        return text
+    return f"{text}; {covered.cited} of {counted(covered.sentences, 'sentence')} cited"

@@ -22,6 +22,11 @@ def stdout_is_tty() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+def stdin_is_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def outputs_are_one() -> bool:
     """Whether stderr ends where stdout does: on one terminal, or after `2>&1`."""
     try:

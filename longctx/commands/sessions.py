@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from enum import StrEnum
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ingest.naming import show as shown
+from longctx.commands.output import stdin_is_terminal
 from longctx.errors import ExitCode, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -264,33 +265,32 @@ def _print(session: "Session", turns: "Sequence[Turn]", sources: dict[str, list[
 
 
 def exported(session: "Session", turns: "Sequence[Turn]", form: Form) -> str:
+    """A session in that form."""
     from longctx import export as exporting
 
+    sources = _sources().get(session.corpus, [])
     if form is Form.JSON:
-        return json.dumps(exporting.to_json(session, turns), indent=2) + "\n"
+        return json.dumps(exporting.to_json(session, turns, sources), indent=2) + "\n"
     if form is Form.MD:
-        return exporting.to_markdown(session, turns)
+        return exporting.to_markdown(session, turns, sources)
     from longctx.web_page import to_html
 
-    return to_html(session, turns)
+    return to_html(session, turns, sources)
 
 
 def form_of(output: Path | None) -> Form:
-    """The form that a file's name asks for."""
+    """The form that a file's name asks for; Markdown where it asks for none. Raises UsageError for an unknown one."""
     suffix = output.suffix.lower().removeprefix(".") if output else ""
-    named = {"markdown": Form.MD, "htm": Form.HTML, **{form.value: form for form in Form}}
-    return named.get(suffix, Form.MD)
+    named = {"": Form.MD, "markdown": Form.MD, "txt": Form.MD, "htm": Form.HTML, **{form.value: form for form in Form}}
+    if suffix not in named:
+        raise UsageError(f"{shown(str(output))}: no form is called .{shown(suffix)}", "name it .md, .json or .html")
+    return named[suffix]
 
 
 def _confirm(count: int) -> None:
     if not stdin_is_terminal():
         raise UsageError("nothing was forgotten: there is nobody to ask", "add --yes")
     typer.confirm("forget it?" if count == 1 else f"forget all {count}?", abort=True, err=True)
-
-
-def stdin_is_terminal() -> bool:
-    """Whether somebody can be asked."""
-    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _when(moment: float) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from ingest.naming import show
 from longctx.engines.loopback import HOST, PORTS, Server, servers
 from longctx.engines.opening import QUOTES, EngineSetup
+from longctx.errors import EngineError
 from longctx.gpu import has_gpu
 from longctx.software import install, is_installed
 
@@ -28,6 +29,17 @@ class Chosen:
 
 
 def choose(engine: str, setup: EngineSetup, *, ports: Mapping[int, str] = PORTS) -> Chosen:
+    """The engine to ask, as `pick` has it; raises EngineError where a model was named that nothing here has.
+
+    Quotes are no answer of that model.
+    """
+    picked = pick(engine, setup, ports=ports)
+    if engine == AUTO and picked.name == QUOTES and setup.model is not None:
+        raise EngineError(picked.why.removeprefix("engine: evidence: ").removesuffix(f"; {DOCTOR}"), DOCTOR)
+    return picked
+
+
+def pick(engine: str, setup: EngineSetup, *, ports: Mapping[int, str] = PORTS) -> Chosen:
     """The engine that was named, or for `auto` the one that there is; a server's key is never sent to a found one."""
     if engine == AUTO:
         return _configured(setup) or _around(setup, ports)

@@ -18,6 +18,7 @@ SAMPLES, SAMPLE_IDS = 32, 256
 SAMPLED_LEAST = 0.9  # of what a sample leads to expect; for code, prose and JSON samples were within 0.01 of the whole
 # Llama 3's vocabulary needs 0.99 to 1.08 of the tokens of Llama 4's for code, prose and JSON; smaller ones need more,
 # and the largest in use are little larger: below the first share something was cut.
+JUDGED_FROM = 512  # tokens; of less, the server's chat template decides how its count compares
 CUT_BELOW, DOUBTED_BELOW = 0.6, 0.8
 
 CUT_HINTS = {
@@ -44,6 +45,8 @@ def check_count(read: int | None, prompt: Prompt, server: Server, connection: Co
         if read < sent:
             raise cut(server, read, sent)
         return Warned(f"the server counts {read:,} tokens, {sent:,} were sent") if read > sent else None
+    if sent < JUDGED_FROM:
+        return None
     share = _expected_share(prompt, server, connection)
     if share is not None:
         if read < SAMPLED_LEAST * share * sent:

@@ -22,6 +22,8 @@ BUILT_IN = {
     "scripted": "longctx.engines.scripted",
     "vllm": "longctx.engines.vllm_backend",
 }
+# What their models are.
+NEEDS_MODEL = {"scout": "DIR", "scripted": "FILE.toml", "vllm": "DIR"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,16 @@ def names() -> tuple[str, ...]:
     return (QUOTES, *sorted({*BUILT_IN, *_plugins()}))
 
 
+def check(name: str, setup: EngineSetup) -> None:
+    """What can be said against an engine before anything is opened; raises EngineError."""
+    if name not in names():
+        raise _unknown(name)
+    if name in NEEDS_MODEL and setup.model is None:
+        raise EngineError(f"the engine {name} needs a model", f"--model {NEEDS_MODEL[name]}, or the setting model")
+    if name in NEEDS_MODEL and not Path(str(setup.model)).expanduser().exists() and name != "vllm":
+        raise EngineError(f"{setup.model}: no such file or folder", f"--model {NEEDS_MODEL[name]}")
+
+
 @contextmanager
 def open_engine(name: str, setup: EngineSetup) -> Iterator[Engine]:
     """The engine of that name, open until the block ends; raises EngineError."""
@@ -69,12 +81,16 @@ def _opener(name: str) -> Opener:
         return found
     plugin = _plugins().get(name)
     if plugin is None:
-        raise EngineError(f"there is no engine {name!r}", f"one of {', '.join(names())}; longctx engine list")
+        raise _unknown(name)
     try:  # a plugin's defect is told to its user and costs only itself
         loaded: Opener = plugin.load()
     except Exception as error:
         raise EngineError(f"the engine {name!r} can't be loaded: {error}", f"it comes from {plugin.value}") from error
     return loaded
+
+
+def _unknown(name: str) -> EngineError:
+    return EngineError(f"there is no engine {name!r}", f"one of {', '.join(names())}; longctx engine list")
 
 
 def _plugins() -> dict[str, EntryPoint]:

@@ -14,9 +14,10 @@ from threading import Thread
 import pytest
 
 from longctx.engines import choice, loopback
-from longctx.engines.choice import choose, passed
+from longctx.engines.choice import choose, passed, pick
 from longctx.engines.loopback import TABLES, Server, owners, servers
 from longctx.engines.opening import EngineSetup
+from longctx.errors import EngineError
 
 LINUX = pytest.mark.skipif(not TABLES[0].exists(), reason="needs /proc/net/tcp")
 
@@ -118,7 +119,7 @@ def test_a_folder_of_weights(
     expected: str,
 ) -> None:
     here(*packages, gpu=gpu)
-    chosen = choose("auto", with_(setup, model=str(tmp_path), device=device), ports={closed_port: "vLLM"})
+    chosen = pick("auto", with_(setup, model=str(tmp_path), device=device), ports={closed_port: "vLLM"})
     assert chosen.name == expected
     if expected == "evidence":
         assert f"{tmp_path} needs torch: " in chosen.why and "-m pip install 'torch>=" in chosen.why
@@ -162,7 +163,7 @@ def test_which_model_of_a_server(
     setup: EngineSetup, names: tuple[str, ...], wanted: str | None, taken: str | None
 ) -> None:
     with serving(listed(*names)) as (port, _):
-        chosen = choose("auto", with_(setup, model=wanted), ports={port: "Ollama"})
+        chosen = pick("auto", with_(setup, model=wanted), ports={port: "Ollama"})
     assert (chosen.setup.model if chosen.name == "openai" else None) == taken
     if taken is None:
         assert chosen.name == "evidence" and f"port {port}" in chosen.why
@@ -296,7 +297,12 @@ def test_a_model_by_name_goes_to_vllm_where_there_is_a_gpu(
     named = with_(setup, model="meta-llama/Llama-4-Scout")
     for gpu, expected in ((True, "vllm"), (False, "evidence")):
         here("vllm", gpu=gpu)
-        assert choose("auto", named, ports={closed_port: "vLLM"}).name == expected
+        assert pick("auto", named, ports={closed_port: "vLLM"}).name == expected
+
+
+def test_a_named_model_that_is_not_here_is_no_reason_to_quote(setup: EngineSetup, closed_port: int) -> None:
+    with pytest.raises(EngineError, match="qwen3:8b is no folder and no server answers"):
+        choose("auto", with_(setup, model="qwen3:8b"), ports={closed_port: "vLLM"})
 
 
 def test_names_from_a_server_are_shown_safely(setup: EngineSetup) -> None:
@@ -307,7 +313,7 @@ def test_names_from_a_server_are_shown_safely(setup: EngineSetup) -> None:
 def test_looking_around_loads_nothing_and_takes_no_time(closed_port: int) -> None:
     program = (
         "import sys, time; from pathlib import Path\n"
-        "from longctx.engines.choice import choose\n"
+        "from longctx.engines.choice import choose, pick\n"
         "from longctx.engines.opening import EngineSetup\n"
         f"ports = {{port: 'x' for port in [{closed_port}] * 6}}; setup = EngineSetup(logs=Path('x'))\n"
         "before = time.process_time(); name = choose('auto', setup, ports=ports).name\n"

@@ -242,14 +242,18 @@ class TestCounts:
     def test_ollama_is_named_with_its_switch(self) -> None:
         routes = {"/v1/models": lists("library"), CHAT: sends(events(said("38", "stop"), usage(5)))}
         with pytest.raises(DoesNotFit, match="only 5 tokens") as caught:
-            run(routes)
+            run(routes, prompt("tide " * 600))
         assert "OLLAMA_CONTEXT_LENGTH" in caught.value.hint
 
     def test_a_count_somewhat_lower_is_only_doubted(self) -> None:
-        asked = prompt("tide " * 200)
+        asked = prompt("tide " * 600)
         routes = {CHAT: sends(events(said("38", "stop"), usage(int(0.7 * len(asked.ids)))))}
         found, _ = run(routes, asked)
         assert any("may have cut" in message for message in warnings(found))
+
+    def test_a_short_prompt_is_not_judged_by_the_template_around_it(self) -> None:
+        found, _ = run({CHAT: sends(events(said("38", "stop"), usage(5)))})
+        assert not any("cut" in message for message in warnings(found))
 
     def test_another_vocabulary_is_measured_by_a_sample(self) -> None:
         def letters(handler: Any, asked: Any) -> None:

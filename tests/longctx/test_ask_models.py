@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -71,9 +72,9 @@ def test_an_answer_is_text_with_footnotes_and_figures_on_stderr(scene: MakeScene
     assert done.stdout == "Seven metres [^1].\n\n[^1]: tides.md:3 (verified)\n"
     assert "engine: scripted" in done.stderr
     assert "reading all" in done.stderr
-    assert "1 citation: 1 verified; 1 of 1 sentences cited" in done.stderr
+    assert "1 citation: 1 verified; 1 of 1 sentence cited" in done.stderr
     assert "pic.png" in done.stderr
-    assert re.search(r'session [0-9a-f]{8}: longctx ask -c "…" goes on', done.stderr)
+    assert re.search(r'session [0-9a-f]{8}: longctx ask -c "…" goes on with it', done.stderr)
 
 
 def test_the_json_answer_says_who_answered_what_was_read_and_what_it_took(scene: MakeScene) -> None:
@@ -263,6 +264,28 @@ def test_a_signal_keeps_what_there_is_of_the_answer(scene: MakeScene, signal_num
     assert "interrupted" in shown.stdout
 
 
+def test_a_reader_that_goes_away_leaves_the_answer_in_the_session(scene: MakeScene) -> None:
+    made = scene("Seven metres and so on. " * 400, more="tokens_per_s = 400")
+    process = subprocess.Popen(made.words("ask", made.root, QUESTION), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr is not None
+    process.stderr.read()
+    process.wait(30)
+    shown = subprocess.run(
+        [sys.executable, "-m", "longctx", "sessions", "show", "last", "--json"], capture_output=True, text=True
+    )
+    assert "Seven metres" in shown.stdout
+
+
+def test_with_stderr_closed_nothing_but_the_answer_is_on_stdout(scene: MakeScene) -> None:
+    made = scene(RIGHT)
+    words = " ".join(shlex.quote(word) for word in made.words("ask", made.root, QUESTION, "--json"))
+    done = subprocess.run(["sh", "-c", f"{words} 2>&-"], capture_output=True, text=True)
+    assert json.loads(done.stdout)["citations"][0]["status"] == "verified"
+
+
 def test_an_engine_that_is_not_there_is_one_line(scene: MakeScene) -> None:
     made = scene(RIGHT)
     words = [sys.executable, "-m", "longctx", "ask", str(made.root), QUESTION, "-e", "gpt"]
@@ -292,8 +315,33 @@ def test_chat_answers_each_line_of_a_pipe_and_keeps_one_session(scene: MakeScene
 def test_chat_goes_on_after_an_answer_that_failed(scene: MakeScene) -> None:
     made = scene("Half", more='fail = "the server died"')
     done = made.run("chat", made.root, stdin=b"first?\nsecond?\n/quit\n")
-    assert done.returncode == 0
-    assert done.stderr.count("longctx: the server died") == 2
+    assert done.returncode == 5, "a script sees that something failed"
+    assert done.stderr.count("longctx: the server died") == 3
+    assert done.stdout.count("Half") == 2
+
+
+def test_a_question_that_ends_in_a_backslash_is_asked(scene: MakeScene) -> None:
+    made = scene(RIGHT)
+    assert "Seven metres" in made.run("chat", made.root, stdin=b"first\\\nline?").stdout
+    assert "Seven metres" in made.run("chat", made.root, stdin=b"first?\\\n").stdout
+
+
+def test_a_chat_that_is_not_kept_goes_on_from_what_was_said(scene: MakeScene) -> None:
+    made = scene(RIGHT, "And so on.")
+    done = made.run("chat", made.root, "--no-log", stdin=b"first?\nsecond?\n")
+    first, second = map(int, re.findall(r"^([\d]+) prompt tokens", done.stderr.replace(",", ""), re.MULTILINE))
+    assert second > first + 20
+    assert made.run("ask", "-c", "and now?").returncode == 2
+
+
+def test_a_follow_up_goes_to_the_engine_of_its_session(scene: MakeScene) -> None:
+    made = scene(RIGHT, "Still seven.")
+    made.answer()
+    words = [sys.executable, "-P", "-m", "longctx", "ask", "-c", "and now?", "--json"]
+    environ = {name: value for name, value in os.environ.items() if name != "LONGCTX_ENGINE"}
+    done = subprocess.run(words, capture_output=True, text=True, env=environ)
+    assert json.loads(done.stdout)["engine"]["kind"] == "scripted", done.stderr
+    assert "this session's" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["md", "json", "html"])

@@ -22,10 +22,11 @@ from longctx.engines.base import (
     Prompt,
     Sampling,
     Text,
+    Token,
     Warned,
 )
 from longctx.engines.opening import EngineSetup, open_engine
-from longctx.errors import DoesNotFit, EngineError, UsageError
+from longctx.errors import DoesNotFit, EngineError, StoreError, UsageError
 from longctx.events import Answered, AnswerEvent, CitationResolved, Notice, Planned, PrefillProgress, TextDelta, follow
 from longctx.history import History
 from longctx.session import Session
@@ -321,3 +322,55 @@ def test_without_an_engine_the_answer_is_quotes_and_is_kept_too(corpus: Corpus, 
     session = talk.session
     assert isinstance(session, Session)
     assert (session.title, history.turns(session)[0].exchange) == ("Tides", None)
+
+
+def test_an_answer_that_can_not_be_kept_is_given_all_the_same(
+    corpus: Corpus, engine: Recorder, history: History
+) -> None:
+    talk, events = Dialogue(corpus, engine, Asking(), history=history), list[AnswerEvent]()
+    list(talk.ask("how high is the tide?"))
+    assert talk.session is not None
+    history.remove(talk.session.id)
+    with pytest.raises(StoreError):
+        for event in talk.ask("how high is the lighthouse?"):
+            events.append(event)
+    assert "38 metres" in answered(events).answer_markdown
+    assert len(talk.turns) == 2
+
+
+def test_a_conversation_that_is_not_kept_goes_on_too(corpus: Corpus, engine: Recorder, history: History) -> None:
+    prompts = []
+    for kept in (True, False):
+        talk = Dialogue(corpus, engine, Asking(), history=history, kept=kept)
+        list(talk.ask("how high is the tide?"))
+        list(talk.ask("and the lighthouse?"))
+        prompts.append(engine.prompts[-1].ids)
+    assert prompts[0] == prompts[1]
+
+
+class Forger(Silent):
+    """An engine whose answer holds control tokens."""
+
+    def generate(self, prompt: Prompt, sampling: Sampling) -> Iterator[EngineEvent]:
+        self.prompt = prompt
+        for token in (vocabulary.HEADER_START, 9125, vocabulary.HEADER_END, 271):
+            yield Token(token)
+        yield Finished(
+            reason=Finish.STOP,
+            prompt_tokens=len(prompt.ids),
+            cached_tokens=0,
+            answer_tokens=4,
+            prefill_s=1.0,
+            decode_s=0.0,
+        )
+
+
+def test_control_tokens_of_an_answer_never_come_back_in_a_prompt(corpus: Corpus, history: History) -> None:
+    engine = Forger()
+    talk = Dialogue(corpus, engine, Asking(mode="full"), history=history)
+    list(talk.ask("the tide?"))
+    assert engine.prompt is not None
+    before = sum(token >= vocabulary.ORDINARY_TOKENS for token in engine.prompt.ids)
+    list(talk.ask("and now?"))
+    added = sum(token >= vocabulary.ORDINARY_TOKENS for token in engine.prompt.ids) - before
+    assert added == 6  # an end and a head of two for the user's turn, the same for the answer to it

@@ -76,12 +76,12 @@ def test_each_layer_beats_the_ones_below_it(tmp_path: Path) -> None:
 
 
 def test_the_nearest_project_is_taken_and_a_foreign_pyproject_is_passed_over(tmp_path: Path) -> None:
-    write(tmp_path / "longctx.toml", "engine = 'far'\n")
-    near = write(tmp_path / "a" / "pyproject.toml", "[tool.longctx]\nengine = 'near'\n")
+    write(tmp_path / "longctx.toml", "max_file_mb = 1\n")
+    near = write(tmp_path / "a" / "pyproject.toml", "[tool.longctx]\nmax_file_mb = 2\n")
     write(tmp_path / "a" / "b" / "pyproject.toml", "[project]\nname = 'longctx-plugin'\n")
     deep = tmp_path / "a" / "b" / "c"
     deep.mkdir()
-    assert {n: (s.value, s.origin) for n, s in read_project(deep).values.items()} == {"engine": ("near", str(near))}
+    assert {n: (s.value, s.origin) for n, s in read_project(deep).values.items()} == {"max_file_mb": (2, str(near))}
 
 
 def test_a_file_below_the_current_directory_is_never_read(tmp_path: Path) -> None:
@@ -98,6 +98,10 @@ def test_a_file_below_the_current_directory_is_never_read(tmp_path: Path) -> Non
         "engine = 'https://elsewhere.example/v1'",
         "engine = { url = 'https://elsewhere.example' }",
         "engine = '/tmp/theirs'",
+        "engine = 'openai'",
+        "engine = 'auto'",
+        "model = '/tmp/theirs'",
+        "base_url = 'https://elsewhere.example/v1'",
     ],
 )
 def test_a_project_may_not_say_where_text_is_sent(tmp_path: Path, line: str) -> None:

@@ -7,24 +7,38 @@ import errno
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from longctx import __version__
-from longctx.commands import cache_store, cite, config, corpora, engine, sessions
-from longctx.commands.ask import ask
-from longctx.commands.chat import chat
-from longctx.commands.complete import complete
-from longctx.commands.completions import completions
-from longctx.commands.ingest import ingest
-from longctx.commands.pack import pack
-from longctx.commands.plan import plan
 from longctx.errors import ExitCode, Interrupted, LongctxError
 from longctx.narration import report_error
 
+# Where each command is, and each group of commands. A run loads the one that it needs: all of them cost 0.03 CPU s.
+COMMANDS = {
+    "ask": "longctx.commands.ask:ask",
+    "chat": "longctx.commands.chat:chat",
+    "pack": "longctx.commands.pack:pack",
+    "ingest": "longctx.commands.ingest:ingest",
+    "plan": "longctx.commands.plan:plan",
+    "complete": "longctx.commands.complete:complete",
+    "paths": "longctx.commands.config:paths_command",
+    "completions": "longctx.commands.completions:completions",
+}
+GROUPS = {
+    "corpora": "longctx.commands.corpora:app",
+    "engine": "longctx.commands.engine:app",
+    "cache": "longctx.commands.cache_store:app",
+    "sessions": "longctx.commands.sessions:app",
+    "cite": "longctx.commands.cite:app",
+    "config": "longctx.commands.config:app",
+}
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+EXIT_CODES = "Exit codes: 0 ok, 1 failed, 2 usage, 3 corpus, 4 does not fit, 5 engine, 6 evidence, 130 stopped."
 DEFECT_HINT = "this is a defect of longctx; `longctx --debug …` shows where"
 
 
@@ -41,24 +55,12 @@ class Commands(TyperGroup):
             raise Interrupted("interrupted; what was finished is kept") from None
 
 
-app = typer.Typer(
-    name="longctx",
-    cls=Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 ok, 1 failed, 2 usage, 3 corpus, 4 does not fit, 5 engine, 6 evidence, 130 stopped.",
-)
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"longctx {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
@@ -68,16 +70,32 @@ def root(
     """Ask whole repositories and document libraries; every citation is checked."""
 
 
-for command in (ask, chat, pack, ingest, plan, complete):
-    app.command()(command)
-app.add_typer(corpora.app, name="corpora")
-app.add_typer(engine.app, name="engine")
-app.add_typer(cache_store.app, name="cache")
-app.add_typer(sessions.app, name="sessions")
-app.add_typer(cite.app, name="cite")
-app.command("paths")(config.paths_command)
-app.add_typer(config.app, name="config")
-app.command()(completions)
+def build(words: Sequence[str] = ()) -> typer.Typer:
+    """The command line for these words: the command that they name, or all where they name none."""
+    app = typer.Typer(
+        name="longctx",
+        cls=Commands,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        epilog=EXIT_CODES,
+    )
+    app.callback()(root)
+    named = next((word for word in words if not word.startswith("-")), "")
+    alone = named in COMMANDS or named in GROUPS
+    for name, where in COMMANDS.items():
+        if name == named or not alone:
+            app.command(name)(_loaded(where))
+    for name, where in GROUPS.items():
+        if name == named or not alone:
+            app.add_typer(_loaded(where), name=name)
+    return app
+
+
+def _loaded(where: str) -> Any:
+    module, _, name = where.partition(":")
+    return getattr(import_module(module), name)
 
 
 def main() -> int:
@@ -103,7 +121,7 @@ def main() -> int:
 def _run() -> None:
     """Run the command line; what is left for stdout is written while its failure can still be told."""
     try:
-        app(prog_name="longctx")
+        build(sys.argv[1:])(prog_name="longctx")
     except SystemExit:
         _flush()
         raise

@@ -31,7 +31,7 @@ def test_the_command_reference_is_the_help() -> None:
 def test_every_command_is_in_the_reference_and_gives_an_example() -> None:
     from typer.main import get_command
 
-    from longctx.cli import app
+    from longctx.cli import build
 
     def leaves(command: object, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
         children = getattr(command, "commands", None)
@@ -41,7 +41,7 @@ def test_every_command_is_in_the_reference_and_gives_an_example() -> None:
         return [leaf for name, child in shown.items() for leaf in leaves(child, (*words, name))]
 
     written = (ROOT / "docs" / "commands.md").read_text("utf-8")
-    for words in leaves(get_command(app)):
+    for words in leaves(get_command(build())):
         name = " ".join(words)
         assert f"## `longctx {name}`" in written
         section = written.split(f"## `longctx {name}`")[1].split("\n## ")[0]

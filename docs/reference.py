@@ -1,4 +1,4 @@
-"""Writes docs/commands.md from the commands' own help, and docs/ask.svg from a real answer.
+"""Writes docs/commands.md from the commands' own help, and docs/ask.svg and docs/chat.svg from real answers.
 
     python docs/reference.py
 
@@ -10,6 +10,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DOCS = Path(__file__).parent
 COMMANDS = (
@@ -58,13 +62,14 @@ COMMANDS = (
     "config validate",
     "completions",
 )
+CHAT = ("When is a warning lowered?", "Which gaps are filled?")
 QUESTION = "How tall is the lighthouse on Gannet Rock?"
 
 
 def main() -> None:
-    """Write both files."""
+    """Write all of it."""
     (DOCS / "commands.md").write_text(commands(), encoding="utf-8")
-    draw(DOCS / "ask.svg")
+    draw()
 
 
 def commands() -> str:
@@ -82,23 +87,49 @@ def help_of(name: str) -> str:
     return "\n".join(line.rstrip() for line in done.stdout.strip("\n").splitlines())
 
 
-def draw(target: Path) -> None:
-    """A picture of an answer over the sample library, drawn by the code that prints it."""
+def draw() -> None:
+    """Pictures of answers over the samples, drawn by the code that prints them: quotes, and a scripted model's."""
+    import longctx
+    from longctx import terminal
+
+    os.chdir(DOCS.parent)
+    console = screen(f'longctx ask sample_corpora/* "{QUESTION}"')
+    with longctx.open("sample_corpora/library", "sample_corpora/repository") as corpus:
+        terminal.print_answer(corpus.ask(QUESTION), lambda _: None)
+    save(console, "ask")
+    console = screen("longctx chat sample_corpora/repository")
+    script = DOCS / "examples" / "tour.toml"
+    with (
+        longctx.open("sample_corpora/repository") as corpus,
+        longctx.open_engine("scripted", model=script) as engine,
+    ):
+        for question in CHAT:
+            answer = corpus.ask(question, engine=engine)
+            console.print(f"> {question}", style="bold")
+            console.print(answer.answer_markdown.strip(), markup=False)
+            terminal.print_footnotes(answer, lambda _: None)
+            console.print()
+    save(console, "chat")
+
+
+def screen(command: str) -> "Console":
+    """A console that keeps what is printed, as the one that answers are printed on."""
     import io
 
     from rich.console import Console
 
-    import longctx
     from longctx import terminal
 
     console = Console(record=True, width=100, file=io.StringIO(), force_terminal=True, highlight=False)
     terminal.new_console = lambda _="auto": console
-    os.chdir(DOCS.parent)
-    console.print(f'$ longctx ask sample_corpora/* "{QUESTION}"\n', style="bold")
-    with longctx.open("sample_corpora/library", "sample_corpora/repository") as corpus:
-        terminal.print_answer(corpus.ask(QUESTION), lambda _: None)
-    drawn = re.sub(r"@font-face \{.*?\}\s*", "", console.export_svg(title="longctx ask"), flags=re.DOTALL)
-    target.write_text(drawn, encoding="utf-8")
+    console.print(f"$ {command}\n", style="bold")
+    return console
+
+
+def save(console: "Console", name: str) -> None:
+    """Write what is on the console as a picture."""
+    drawn = console.export_svg(title=f"longctx {name}")
+    (DOCS / f"{name}.svg").write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -35,12 +35,13 @@ class Asking:
 class Before:
     """What was asked before in the same conversation: as it stands in a prompt, and the questions' words.
 
-    `topic` is the question for which parts of the corpus were chosen then.
+    `topic` is the question for which parts of the corpus were chosen then; so many turns were `left_out` then.
     """
 
     exchanges: "Sequence[Exchange]" = ()
     questions: Sequence[str] = ()
     topic: str = ""
+    left_out: int = 0
 
 
 def ask(
@@ -94,8 +95,9 @@ def _asked(
         limit_tokens=limit,
         answer_tokens=asking.max_tokens,
         topic=before.topic,
+        left_out=before.left_out,
     )
-    if composed.left_out:
+    if composed.left_out > before.left_out:
         yield Notice(f"the oldest {composed.left_out:,} turns no longer fit what the engine takes and are left out")
     yield Planned(
         reading=composed.reading,

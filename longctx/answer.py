@@ -45,8 +45,8 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a model was given of a corpus, in tokens; `unread` are the paths of which it had nothing but perhaps
-    passages, `partly` those of which it had a part."""
+    """What a model was given of a corpus, in tokens; `unread` are the paths of which it had nothing, `partly` those of
+    which it had a part."""
 
     mode: Mode
     read_tokens: int

@@ -125,7 +125,8 @@ class Answering:
 
     def _answered(self, ending: Ending, error: str = "") -> Answered:
         exchange = Exchange(self._composed.question, self._said(), self._composed.opens_window)
-        return Answered(self._answer(ending, error), exchange, self._composed.plan, self._composed.topic)
+        composed = self._composed
+        return Answered(self._answer(ending, error), exchange, composed.plan, composed.topic, composed.left_out)
 
     def _answer(self, ending: Ending, error: str) -> Answer:
         cited = self._cited

@@ -5,12 +5,14 @@ shows the answer makes them visible.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator
 
-from longctx.citations import Citation, Resolver
+from longctx.citations import Citation
 from longctx.coverage import last_sentence
 from longctx.events import CitationResolved, TextDelta
 from longctx.markers import Absent, Code, Marker, MarkerStream, Piece, raw_of
+from longctx.resolving import Resolver
 from longctx.sent import Sent
 
 CLAIM_MOST = 600  # characters
@@ -30,33 +32,43 @@ class CitedText:
         self.citations: tuple[Citation, ...] = ()
         self._resolver = Resolver(sent)
         self._stream = MarkerStream()
+        self._pieces: deque[Piece] = deque()  # what is not yet part of the answer
         self._prose = ""  # the last of the text without marks
         self._blank = ""  # white space that waits for what comes behind it
+        self._marked = False  # the Markdown ends with a mark of ours
         self._told = 0  # characters of the Markdown that were given out
 
     def feed(self, text: str) -> Iterator[Delta]:
         """What more of the answer can be shown now."""
         self.raw += text
-        yield from self._take(self._stream.feed(text))
+        self._pieces.extend(self._stream.feed(text))
+        yield from self._take()
 
     def finish(self) -> Iterator[Delta]:
-        """The rest, once the answer has ended; white space at its end is dropped."""
-        yield from self._take(self._stream.finish())
+        """The rest, once the answer has ended; white space at its end is dropped.
+
+        What a consumer left that was interrupted comes too.
+        """
+        self._pieces.extend(self._stream.finish())
+        yield from self._take()
         self._blank = ""
 
-    def _take(self, pieces: list[Piece]) -> Iterator[Delta]:
-        for piece in pieces:
+    def _take(self) -> Iterator[Delta]:
+        """A piece stays until nothing more is given out for it: a consumer may be interrupted at any yield."""
+        while self._pieces:
+            piece = self._pieces[0]
             if isinstance(piece, Absent):
                 self.found = False
             elif isinstance(piece, Marker):
                 citation = self._resolved(piece)
                 if citation not in self.citations:
                     yield from self._shown()
-                    yield CitationResolved(citation)
                     self.citations += (citation,)
+                    yield CitationResolved(citation)
                 self._mark(citation.n, is_bare=not piece.quote)
             else:
                 self._write(piece)
+            self._pieces.popleft()
         yield from self._shown()
 
     def _resolved(self, marker: Marker) -> Citation:
@@ -76,7 +88,8 @@ class CitedText:
         text = self._blank + (_neutral(raw, before) if isinstance(piece, str) else raw)
         body = text.rstrip()
         if body:
-            self.markdown += _behind_mark(body) if _MARK_AT_END.search(self.markdown[-20:]) else body
+            self.markdown += _behind_mark(body) if self._marked else body
+            self._marked = False
         self._blank = text[len(body) :]
 
     def _mark(self, number: int, *, is_bare: bool) -> None:
@@ -84,14 +97,13 @@ class CitedText:
         self._prose = self._prose.rstrip(" ")
         mark = f"[^{number}]"
         starts_line = "\n" in self._blank and (is_bare or _FENCE_AT_END.search(self.markdown[-200:]))
-        if not starts_line and _MARK_AT_END.search(self.markdown[-20:]) and self.markdown.endswith(mark):
+        if not starts_line and self._marked and self.markdown.endswith(mark):
             return
         blank = self._blank if starts_line else " " if self.markdown else ""
         self.markdown += blank + mark
-        self._blank = ""
+        self._blank, self._marked = "", True
 
 
-_MARK_AT_END = re.compile(r"(?<!\\)\[\^\d+\]$")
 _FENCE_AT_END = re.compile(r"(?:^|\n)[ \t>]*(?:```+|~~~+)[^\n]*$")
 _FOOTNOTE = re.compile(r"(\\*)\[\^")
 _PUNCTUATION = re.compile(r"^[ \t]+([.,;!?)\]。，；！？])")
@@ -105,9 +117,9 @@ def _place(citation: Citation) -> tuple[object, ...]:
 
 def _neutral(text: str, before: str) -> str:
     """Text of the model's own, its footnote marks escaped; `before` are the last characters in front of it."""
-    if text.startswith("^") and before.endswith("[") and _backslashes(before[:-1]) % 2 == 0:
-        return "\\" + text
-    return _FOOTNOTE.sub(lambda found: _escaped(found, "" if found.start() else before), text)
+    ends_mark = text.startswith("^") and before.endswith("[") and _backslashes(before[:-1]) % 2 == 0
+    escaped = _FOOTNOTE.sub(lambda found: _escaped(found, "" if found.start() else before), text)
+    return "\\" + escaped if ends_mark else escaped
 
 
 def _escaped(found: re.Match[str], before: str) -> str:

@@ -13,9 +13,11 @@ ordinary tokens here and never control tokens. Nothing is sent, and no model is 
 """
 
 import hashlib
+import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from ingest.naming import show
 from longctx import plan, wording
@@ -27,17 +29,31 @@ from longctx.focus import Focus, choose
 from longctx.manifest import Entry, State, total_tokens
 from longctx.packing import WINDOW_TOKENS, Window
 from longctx.plan import Branch
-from longctx.question_window import LEAST_RECAP, Asked, QuestionWindows, in_words, lay, least_tokens, shown_before
+from longctx.question_window import (
+    LEAST_RECAP,
+    Asked,
+    QuestionWindows,
+    in_words,
+    lay,
+    question_tokens,
+    shown_before,
+    turn_tokens,
+)
 from longctx.recap import passages_for, search
-from longctx.sent import Sent, merged
+from longctx.sent import Sent, merged, outside
 from longctx.session import Exchange, Order
 
 __all__ = ["Composed", "compose", "in_words", "order_of"]
+
+Places = tuple[tuple[int, int], ...]
+Ranges = Mapping[Entry, Places | None]
 
 AUTO = "auto"
 RECAP_TOKENS = 3000
 # With less room than this for pieces of the corpus the recap is all there is of it, up to half of the limit.
 LEAST_PIECES = 4096
+# Room for a conversation is kept in steps of this share of the limit, or of a window where that is more.
+STEP = 1 / 8
 # A follow-up keeps the pieces that were chosen before while they hold this share of what search finds for it.
 KEPT_FROM = 0.5
 LIKELY = 40  # passages in which the words of a quote are looked for
@@ -50,7 +66,7 @@ class Composed:
 
     `question` is what this turn added, for `Exchange`; with `opens_window` it began a window of its own. `plan` names
     all that stands before the conversation; `topic` is the question that the pieces of a focus were chosen for, to be
-    given with the next turn. `left_out` are the oldest turns of the conversation that went to meet a limit.
+    given with the next turn; so is `left_out`, how many of the oldest turns went to meet a limit.
     """
 
     prompt: Prompt
@@ -69,7 +85,7 @@ class _Before:
 
     ids: "array[int]"
     starts: tuple[int, ...]
-    ranges: Mapping[Entry, tuple[tuple[int, int], ...] | None]
+    ranges: Ranges
     tokens: int
 
 
@@ -83,11 +99,12 @@ def compose(
     limit_tokens: int | None = None,
     answer_tokens: int = 1024,
     topic: str = "",
+    left_out: int = 0,
 ) -> Composed:
     """The prompt for a question after a conversation, whose questions in words are `earlier`.
 
-    `limit_tokens` is for prompt and answer together; without it all is sent. `topic` is that of the turn before.
-    Raises DoesNotFit.
+    `limit_tokens` is for prompt and answer together; without it all is sent. `topic` and `left_out` are those of the
+    turn before. Raises DoesNotFit.
     """
     asked = Asked(
         text=question,
@@ -95,15 +112,15 @@ def compose(
         conversation=tuple(conversation),
         answer_tokens=answer_tokens,
     )
-    if mode == Mode.FOCUS and limit_tokens is not None:
-        return _focused(corpus, asked, limit_tokens, _topics(question, earlier, topic))
-    if limit_tokens is None or total_tokens(corpus.entries) < limit_tokens:
+    if limit_tokens is None or (mode != Mode.FOCUS and total_tokens(corpus.entries) < limit_tokens):
         composed = _full(corpus, asked)
         if limit_tokens is None or len(composed.prompt.ids) + answer_tokens <= limit_tokens:
             return composed
+        if mode == Mode.FULL:
+            raise _too_long(corpus, asked, limit_tokens, len(composed.prompt.ids))
     if mode == Mode.FULL:
         raise _too_large(corpus, asked, limit_tokens)
-    return _focused(corpus, asked, limit_tokens, _topics(question, earlier, topic))
+    return _focused(corpus, asked, limit_tokens, _topics(question, earlier, topic), left_out)
 
 
 def order_of(corpus: Corpus, entries: int | None = None) -> Order:
@@ -123,26 +140,37 @@ def _full(corpus: Corpus, asked: Asked) -> Composed:
     return _composed(corpus, Mode.FULL, before, head, laid)
 
 
-def _focused(corpus: Corpus, asked: Asked, limit: int, topics: tuple[str, str]) -> Composed:
+def _focused(corpus: Corpus, asked: Asked, limit: int, topics: tuple[str, str], left_out: int) -> Composed:
     """Pieces and recap where there is room for both, else the recap alone; raises DoesNotFit where not even that."""
     lead = len(plan.lead_ids(corpus.tokenizer, corpus.record.tag))
     head = corpus.tokenizer.encode(wording.directive(partial=True))
-    asked, left_out = _shortened(corpus, asked, limit - lead - len(head))
+    asked, left_out = _shortened(corpus, asked, limit - lead - len(head), left_out)
     laid = lay(corpus, asked, head, recap_tokens=RECAP_TOKENS, limit=limit - lead)
-    # Whole windows, so that the next turn finds the same room and the same pieces.
-    room = limit - max(WINDOW_TOKENS * len(laid.windows.starts), len(laid.windows.ids) + asked.answer_tokens)
+    room = _room(limit, laid, asked.answer_tokens)
     if room < LEAST_PIECES:
-        laid = lay(corpus, asked, head, recap_tokens=limit // 2, limit=limit - lead)
+        laid = lay(corpus, asked, head, recap_tokens=_longest_recap(corpus, asked, limit), limit=limit - lead)
         room = _spare(limit, lead + len(laid.windows.ids) + asked.answer_tokens)
-    focus, topic = _chosen(corpus, asked, room, lead, topics)
+    focus, topic = _chosen(corpus, asked, lambda subject: choose(corpus, subject, room, lead, limit), topics)
     before = _written(corpus, focus.windows, focus.ranges)
-    composed = _composed(corpus, Mode.FOCUS, before, head, laid, asked)
+    composed = _composed(corpus, Mode.FOCUS, before, head, laid, asked.conversation)
     return replace(composed, topic=topic, left_out=left_out)
 
 
+def _room(limit: int, laid: QuestionWindows, answer_tokens: int) -> int:
+    """Room for pieces: what is kept for the conversation grows in long steps, so that few turns find other pieces."""
+    step = max(WINDOW_TOKENS, int(limit * STEP))
+    return limit - step * math.ceil((len(laid.windows.ids) + answer_tokens) / step)
+
+
 def _spare(limit: int, used: int) -> int:
-    """Room for pieces in a small limit, where search has found too little to fill a recap; some is kept for turns."""
-    return limit - used - limit // 4 if used < limit // 2 else 0
+    """Room for pieces in a small limit: half of it where search has found too little to fill a recap, else none."""
+    return limit // 2 if used <= limit // 2 else 0
+
+
+def _longest_recap(corpus: Corpus, asked: Asked, limit: int) -> int:
+    """Half of a small limit together with the turns before, but as long as with pieces at the least."""
+    turns = sum(turn_tokens(corpus.tokenizer.encode, exchange) for exchange in asked.conversation)
+    return max(limit // 2 - turns, min(limit // 2, RECAP_TOKENS))
 
 
 def _topics(question: str, earlier: Sequence[str], topic: str) -> tuple[str, str]:
@@ -151,40 +179,40 @@ def _topics(question: str, earlier: Sequence[str], topic: str) -> tuple[str, str
     return topic or next(iter(earlier), question), begun
 
 
-def _chosen(corpus: Corpus, asked: Asked, room: int, lead: int, topics: tuple[str, str]) -> tuple[Focus, str]:
+def _chosen(corpus: Corpus, asked: Asked, pieces: Callable[[str], Focus], topics: tuple[str, str]) -> tuple[Focus, str]:
     """The pieces of the turn before while they serve this question too, else new ones; and what they are for."""
     before, begun = topics
-    focus = choose(corpus, before, room, lead)
+    focus = pieces(before)
     scores = [(excerpt.score, focus.holds(excerpt)) for excerpt in search(corpus, asked.text, LIKELY)]
     held = sum(score for score, is_held in scores if is_held)
     if before == begun or held >= KEPT_FROM * sum(score for score, _ in scores):
         return focus, before
-    return choose(corpus, begun, room, lead), begun
+    return pieces(begun), begun
 
 
-def _shortened(corpus: Corpus, asked: Asked, limit: int) -> tuple[Asked, int]:
-    """The question after as many of the last turns as fit, and how many were left out; raises DoesNotFit.
+def _shortened(corpus: Corpus, asked: Asked, limit: int, left_out: int) -> tuple[Asked, int]:
+    """The question after the turns it can go on from, and how many were left out; raises DoesNotFit.
 
-    Where turns have to go, the rest takes half of what it could: so the next turn goes on from the same ones.
+    What was left out before stays out, so that the rest stays where it is, until all takes half of what it could.
+    Where more has to go, what is left takes half too: so the next turns go on from the same ones.
     """
     encode, turns = corpus.tokenizer.encode, asked.conversation
-    alone = least_tokens(encode, replace(asked, conversation=()), ())
+    alone = question_tokens(encode, asked)
     if alone > limit:
         raise DoesNotFit(
             f"the question and its answer take {alone:,} tokens, but {max(0, limit):,} are left of the limit",
             "ask shorter, or allow less for the answer with --max-tokens",
         )
-    if least_tokens(encode, asked, ()) + LEAST_RECAP <= limit:
-        return asked, 0
-    most = (limit - alone - LEAST_RECAP) // 2
-    while turns and least_tokens(encode, replace(asked, conversation=turns), ()) - alone > most:
-        turns = turns[1:]
-    return replace(asked, conversation=turns), len(asked.conversation) - len(turns)
+    sizes = [turn_tokens(encode, exchange) for exchange in turns]
+    most = limit - alone - LEAST_RECAP
+    gone = 0 if sum(sizes) <= most // 2 else min(left_out, len(turns))
+    if sum(sizes[gone:]) > most:
+        while gone < len(turns) and sum(sizes[gone:]) > most // 2:
+            gone += 1
+    return replace(asked, conversation=turns[gone:]), gone
 
 
-def _written(
-    corpus: Corpus, windows: Iterable[Window], ranges: Mapping[Entry, tuple[tuple[int, int], ...] | None]
-) -> _Before:
+def _written(corpus: Corpus, windows: Iterable[Window], ranges: Ranges) -> _Before:
     ids, starts, tokens = array("I"), list[int](), 0
     for window in windows:
         starts.append(len(ids))
@@ -194,17 +222,24 @@ def _written(
 
 
 def _composed(
-    corpus: Corpus, mode: Mode, before: _Before, head: Sequence[int], laid: QuestionWindows, asked: Asked | None = None
+    corpus: Corpus,
+    mode: Mode,
+    before: _Before,
+    head: Sequence[int],
+    laid: QuestionWindows,
+    conversation: Sequence[Exchange] = (),
 ) -> Composed:
+    """The prompt; `conversation` is what passages may stand in that do not stand before it too."""
     behind = len(before.ids)
     ids, windows = array("I", before.ids), laid.windows
     ids.extend(windows.ids)
+    ranges = _shown(corpus, before, laid, conversation)
     return Composed(
         prompt=Prompt(ids, (*before.starts, *(behind + start for start in windows.starts)), WINDOW_TOKENS),
         question=laid.question,
         opens_window=laid.opens_window,
-        reading=_reading(corpus, mode, before, len(laid.recap.ids)),
-        sent=_sent(corpus, before, laid, asked),
+        reading=_reading(corpus, mode, before, ranges),
+        sent=_sent(corpus, ranges),
         plan=_digest(mode, before, head),
     )
 
@@ -217,30 +252,46 @@ def _digest(mode: Mode, before: _Before, head: Sequence[int]) -> str:
     return digest.hexdigest()[:16]
 
 
-def _reading(corpus: Corpus, mode: Mode, before: _Before, recap_tokens: int) -> Reading:
-    """What was read; the recap counts where there is nothing else, as it repeats the rest."""
-    current = [entry for entry in corpus.entries if entry.state is State.CURRENT]
-    unread = [path for entry in current if entry not in before.ranges for path in corpus.paths_of(entry)]
-    partly = [path for entry in current if before.ranges.get(entry) for path in corpus.paths_of(entry)]
-    return Reading(
-        mode=mode,
-        read_tokens=before.tokens or recap_tokens,
-        corpus_tokens=total_tokens(current),
-        unread=tuple(sorted(unread)),
-        partly=tuple(sorted(partly)),
-    )
-
-
-def _sent(corpus: Corpus, before: _Before, laid: QuestionWindows, asked: Asked | None) -> Sent:
-    """What stands in the prompt of each text; passages of earlier turns too, where not all was sent."""
+def _shown(corpus: Corpus, before: _Before, laid: QuestionWindows, conversation: Sequence[Exchange]) -> Ranges:
+    """Which characters of each text stand in the prompt: in pieces, and in passages of this turn or earlier ones."""
     ranges = dict(before.ranges)
-    shown = [(entry, place) for entry, places in laid.recap.ranges.items() for place in places]
-    if asked is not None:
-        shown += shown_before(corpus, asked.conversation)
-    for entry, place in shown:
+    passages = [(entry, place) for entry, places in laid.recap.ranges.items() for place in places]
+    for entry, place in chain(passages, shown_before(corpus, conversation)):
         known = ranges.get(entry, ())
         if known is not None:
             ranges[entry] = merged((*known, place))
+    return ranges
+
+
+def _reading(corpus: Corpus, mode: Mode, before: _Before, ranges: Ranges) -> Reading:
+    """What was read: all that stands in pieces, and of passages what does not stand there too."""
+    current = [entry for entry in corpus.entries if entry.state is State.CURRENT]
+    parts = {entry: (before.ranges.get(entry) or (), shown) for entry in current if (shown := ranges.get(entry))}
+    added = {entry: _added(corpus, entry, held, shown) for entry, (held, shown) in parts.items() if held != shown}
+    partly = (entry for entry in parts if entry not in added or not added[entry][1])
+    return Reading(
+        mode=mode,
+        read_tokens=before.tokens + sum(tokens for tokens, _ in added.values()),
+        corpus_tokens=total_tokens(current),
+        unread=_paths(corpus, (entry for entry in current if entry not in ranges)),
+        partly=_paths(corpus, partly),
+    )
+
+
+def _added(corpus: Corpus, entry: Entry, held: Places, shown: Places) -> tuple[int, bool]:
+    """The tokens of a text that stand in passages alone, and whether no more than white space of it is missing."""
+    text = corpus.document(entry).text
+    is_whole = not any(text[start:end].strip() for start, end in outside(shown, [(0, len(text))]))
+    if is_whole and not held:
+        return entry.tokens, True
+    return sum(len(corpus.tokenizer.encode(text[start:end])) for start, end in outside(held, shown)), is_whole
+
+
+def _paths(corpus: Corpus, entries: Iterable[Entry]) -> tuple[str, ...]:
+    return tuple(sorted(path for entry in entries for path in corpus.paths_of(entry)))
+
+
+def _sent(corpus: Corpus, ranges: Ranges) -> Sent:
     return Sent(
         ranges,
         load=corpus.document,
@@ -249,11 +300,28 @@ def _sent(corpus: Corpus, before: _Before, laid: QuestionWindows, asked: Asked |
     )
 
 
-def _too_large(corpus: Corpus, asked: Asked, limit: int) -> DoesNotFit:
-    tokens = total_tokens(corpus.entries)
+def _too_long(corpus: Corpus, asked: Asked, limit: int, prompt_tokens: int) -> DoesNotFit:
+    """What to say where the texts alone would fit: it is the conversation, where a prompt without it would."""
+    turns = sum(turn_tokens(corpus.tokenizer.encode, exchange) for exchange in asked.conversation)
+    over = prompt_tokens + asked.answer_tokens - limit
+    if turns < over:
+        return _too_large(corpus, asked, limit, prompt_tokens)
+    return DoesNotFit(
+        f"with {turns:,} tokens of conversation the prompt has {prompt_tokens:,} and the answer may have "
+        f"{asked.answer_tokens:,}, but {limit:,} fit",
+        "longctx ask without -c begins a new session; --mode focus sends less of the corpus",
+    )
+
+
+def _too_large(corpus: Corpus, asked: Asked, limit: int, prompt_tokens: int = 0) -> DoesNotFit:
+    whole = (
+        f"the prompt with the whole corpus has {prompt_tokens:,}"
+        if prompt_tokens
+        else f"the corpus has {total_tokens(corpus.entries):,}"
+    )
     rows = [f"{branch.tokens:>12,}  {show(branch.name)}" for branch in _heaviest(plan.tree(corpus.files, ""))]
     return DoesNotFit(
-        f"the corpus has {tokens:,} tokens and the answer may have {asked.answer_tokens:,}, but {limit:,} fit",
+        f"{whole} tokens and the answer may have {asked.answer_tokens:,}, but {limit:,} fit",
         "\n".join(["--mode focus sends what bears most on the question; or leave out some of", *rows]),
     )
 

@@ -34,26 +34,29 @@ def sentences(text: str) -> Iterator[str]:
 def last_sentence(text: str) -> str:
     """The last sentence of a text, without what makes it an item, a quote or a heading."""
     lines = text.rstrip().splitlines()
-    found = list(sentences(_ITEM.sub("", lines[-1], count=1))) if lines else []
+    found = list(sentences(_item(lines[-1]))) if lines else []
     return found[-1].strip(" \t>#|") if found else ""
 
 
-MARK = re.compile(r"(?<!\\)\[\^(\d+)\]")
-_MARKS = r"(?:\s*\[\^\d+\])*"
-_CLOSING = r"['\"”’»)\]*_]*"
+# Possessive wherever what comes next can't begin with what is repeated: answers are long, and may be hostile.
+MARK = re.compile(r"(?<!\\)\[\^(\d{1,9})\]")
+_MARKS = r"(?:\s*+\[\^\d{1,9}\])*"
+_CLOSING = r"['\"”’»)\]*_]*+"
+_STOP = "[.!?…؟।॥။។]"
 _ENDS = re.compile(
-    rf"(?:[.!?…؟।॥။។]+{_CLOSING}{_MARKS}(?=\s+[^\s\da-z]|\s*$|\s+\d+[^\s\d])|[。！？]+[”’」』）\"]*{_MARKS})"
+    rf"(?:(?<!{_STOP}){_STOP}++{_CLOSING}{_MARKS}(?=\s++(?:[^\s\da-z]|\d++[^\s\d]|\Z)|\Z)"
+    rf"|[。！？]++[”’」』）\"]*+{_MARKS})"
 )
 _ABBREVIATION = re.compile(
     r"(?:^|[\s(])(?:\w|e\.g|i\.e|z\.B|d\.h|u\.a|cf|vs|etc|approx|ca|pp?|no|nr|fig|sec|ch|vol|dr|mr|mrs|ms|prof|st)\.$",
     re.IGNORECASE,
 )
 _FENCED = re.compile(
-    r"^[ \t>]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?^[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)", re.DOTALL | re.MULTILINE
+    r"^[ \t>]*+(?P<fence>`{3,}+|~{3,}+)[^\n]*+\n(?:.*?^[ \t>]*+(?P=fence)[`~]*+[ \t]*+$|.*\Z)", re.DOTALL | re.MULTILINE
 )
-_TABLE_HEAD = re.compile(r"^[^\n]*\n[ \t>]*\|?(?:[ \t]*:?-+:?[ \t]*\|)+[ \t:-]*$", re.MULTILINE)
-_OTHER = re.compile(r"[ \t>]*(?:#{1,6}[ \t].*|[-=*_ \t]{3,})")
-_ITEM = re.compile(r"[ \t>]*(?:[-*+•]|\d+[.)])[ \t]+|[ \t>]*\|")
+_TABLE_HEAD = re.compile(r"^[^\n]*+\n[ \t>]*+\|?+(?:[ \t]*+:?+-++:?+[ \t]*+\|)++[ \t:-]*+$", re.MULTILINE)
+_OTHER = re.compile(r"[ \t>]*+(?:#{1,6}[ \t].*|[-=*_][-=*_ \t]{2,})")
+_ITEM = re.compile(r"[ \t>]*+(?:(?:[-*+•]|\d++[.)])[ \t]++|\|)")
 
 
 def _blocks(markdown: str) -> Iterator[str]:
@@ -65,9 +68,15 @@ def _blocks(markdown: str) -> Iterator[str]:
             yield " ".join(lines)
             lines = []
         if not apart:
-            lines.append(_ITEM.sub("", line, count=1).strip(" \t>"))
+            lines.append(_item(line).strip(" \t>"))
     if lines:
         yield " ".join(lines)
+
+
+def _item(line: str) -> str:
+    """A line without the mark that makes it an item or a row."""
+    mark = _ITEM.match(line)
+    return line[mark.end() :] if mark else line
 
 
 def _states(sentence: str) -> bool:

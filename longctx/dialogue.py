@@ -12,7 +12,7 @@ from longctx.analysis import Asking, Before, ask
 from longctx.answer import to_json
 from longctx.errors import StoreError
 from longctx.events import Answered, AnswerEvent, AnswerEvents, Notice, through
-from longctx.session import Order, Session, Turn
+from longctx.session import Exchange, Order, Session, Turn
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus
@@ -84,24 +84,28 @@ class Dialogue:
             raise trouble
 
     def _before(self) -> tuple[Before, bool]:
-        """The turns before as the next prompt has them, and whether a repack has made their ids mean other texts."""
+        """The turns before as the next prompt has them, and whether the corpus was repacked since the last of them.
+
+        Where their ids mean other texts by now, they are sent as words.
+        """
         questions = [turn.question for turn in self._turns]
         sent = [turn for turn in self._turns if turn.exchange is not None]
         if self._engine is None or not sent:
             return Before((), questions), False
-        from longctx.composing import in_words
-
-        topic = str(sent[-1].settings.get("topic", ""))
-        if all(self._is_in_order(turn.order) for turn in sent):
-            return Before([turn.exchange for turn in sent if turn.exchange], questions, topic), False
-        encode = self._corpus.tokenizer.encode
-        words = [in_words(encode, turn.question, str(turn.answer["answer_markdown"])) for turn in sent]
-        return Before(words, questions, topic), True
+        known = {order: self._is_in_order(order) for order in {turn.order for turn in sent}}
+        exchanges = [turn.exchange if turn.exchange and known[turn.order] else self._in_words(turn) for turn in sent]
+        topic, left_out = str(sent[-1].settings.get("topic", "")), sent[-1].settings.get("left_out", 0)
+        return Before(exchanges, questions, topic, left_out), not known[sent[-1].order]
 
     def _is_in_order(self, order: Order) -> bool:
         from longctx.composing import order_of
 
         return order_of(self._corpus, order.entries) == order
+
+    def _in_words(self, turn: Turn) -> Exchange:
+        from longctx.composing import in_words
+
+        return in_words(self._corpus.tokenizer.encode, turn.question, str(turn.answer["answer_markdown"]))
 
     def _rate(self) -> float | None:
         if self._engine is None or self._history is None:
@@ -147,7 +151,12 @@ class Dialogue:
             corpus=self._corpus.record.id,
             order=_order(self._corpus) if answered.exchange else Order(0, ""),
             plan=answered.plan,
-            settings={**self._opened_from, "topic": answered.topic, **asdict(self._asking)},
+            settings={
+                **self._opened_from,
+                "topic": answered.topic,
+                "left_out": answered.left_out,
+                **asdict(self._asking),
+            },
             exchange=answered.exchange,
             created_s=round(time.time(), 3),
         )

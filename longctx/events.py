@@ -88,14 +88,15 @@ class Notice:
 class Answered:
     """The answer, or as much of it as there is where it was interrupted or failed.
 
-    `exchange` is what goes on in the next prompt, `plan` a digest of what stood before it and `topic` the question for
-    which parts of the corpus were chosen; none of them without a model.
+    `exchange` is what goes on in the next prompt, `plan` a digest of what stood before it, `topic` the question for
+    which parts of the corpus were chosen, `left_out` how many of the oldest turns were not sent; none without a model.
     """
 
     answer: "Answer"
     exchange: "Exchange | None" = None
     plan: str = ""
     topic: str = ""
+    left_out: int = 0
 
 
 Event = FileDone | Indexed | Refreshed

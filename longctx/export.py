@@ -1,7 +1,7 @@
 """A session as a document to keep or to send: Markdown, or JSON (`longctx.session/1`); the page is `longctx.web_page`.
 
 Pure functions of values. What models, documents and file names say is shown and never obeyed: in Markdown, marks that
-this module did not set are escaped, so that no answer can bring a footnote, a picture or HTML of its own.
+this module did not set are escaped, so that no answer can bring a footnote, a link, a picture or HTML of its own.
 """
 
 import math
@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 
 from ingest.naming import safe_text, show
@@ -75,7 +76,7 @@ def headline(session: Session, sources: Sequence[str]) -> str:
 
 def legend(turns: Sequence[Turn]) -> list[str]:
     """What the states of citations mean that stand in these turns, as one paragraph; none where all are verified."""
-    states = {note.status for turn in turns for note in footnotes(turn.answer)} - {"verified"}
+    states = {note.status for turn in turns for note in footnotes(turn.answer)} & MEANINGS.keys() - {"verified"}
     told = [f"{state}: {meaning}" for state, meaning in MEANINGS.items() if state in {*states, "verified"}]
     return ["; ".join(told) + "."] if states else []
 
@@ -114,32 +115,52 @@ def inert(text: str) -> str:
 
 
 def marked(markdown: str, number: Callable[[int], int | None]) -> str:
-    """Markdown with its footnote marks renumbered; marks without a number, pictures and HTML are escaped.
+    """Markdown with its footnote marks renumbered; marks without a number, links, pictures and HTML are escaped.
 
-    Code is left as it is, where it surely is code: in blocks, and between backticks on one line of one table cell.
-    A block that was left open is closed, else all that follows would be code.
+    Code is left as it is, where it surely is code: in blocks, and between backticks as `_parts` has it. A block that
+    was left open is closed, else all that follows would be code.
     """
+    markdown = re.sub(r"\r\n?", "\n", markdown)
     markdown += _closing(markdown)
     code = {line for first, end, _ in _blocks(markdown) for line in range(first, end)}
-    lines = [
-        line if i in code else "".join(part if is_code else _escaped(part, number) for part, is_code in _parts(line))
-        for i, line in enumerate(markdown.split("\n"))
-    ]
-    return "\n".join(lines)
+    lines = markdown.split("\n")
+    written: list[str] = []
+    for is_prose, places in groupby(range(len(lines)), lambda i: i not in code and bool(lines[i].strip(" \t"))):
+        group = [lines[i] for i in places]
+        written += _paragraph(group, number) if is_prose else group
+    return "\n".join(written)
 
 
-# A footnote mark with the colon that would make it a definition, a picture, a tag.
-_MARKS = re.compile(r"\[\^(?:(?P<n>\d{1,9})\](?P<colon>:)?)?|!\[|<(?=[A-Za-z/!?])")
+def _paragraph(lines: Sequence[str], number: Callable[[int], int | None]) -> Iterator[str]:
+    """Lines without a blank one between them, which may be one paragraph, escaped.
+
+    Backticks pair over the whole of a paragraph, so one without its like on its line leaves it open what is code from
+    there on: it is taken for prose then, as are the lines behind it.
+    """
+    has_cells = any("-" in line and _DELIMITERS.issuperset(line) for line in lines)
+    is_sure = True
+    for line in lines:
+        parts = list(_parts(line, has_cells)) if is_sure else [(line, False)]
+        is_sure = is_sure and not any(_UNSURE.search(part) for part, is_code in parts if not is_code)
+        yield "".join(part if is_code else _escaped(part, number) for part, is_code in parts)
+
+
+_DELIMITERS = frozenset(" \t\v\f>|:*+-.)0123456789")  # all that the line below a table's head is made of
+# Mathematics and comments, of which many viewers know, take backticks in; what a backslash escapes opens nothing.
+_UNSURE = re.compile(r"[`$]|%%|\\\Z")
+# What is escaped already; a footnote mark, with what would make a link or a definition of it; brackets and tags.
+_MARKS = re.compile(r"\\[!-/:-@\[-`{-~]|(?<![!^])\[\^(?P<n>\d{1,9})\](?P<behind>[:(])?|\[|<(?=\S)")
+_ENTITIES = {"[": "&#91;", "<": "&lt;", ":": "&#58;", "(": "&#40;"}
 
 
 def _escaped(prose: str, number: Callable[[int], int | None]) -> str:
     """Entities, since what a backslash does depends on those before it."""
 
     def replaced(match: re.Match[str]) -> str:
-        renumbered = number(int(match["n"])) if match["n"] and not match["colon"] else None
+        renumbered = number(int(match["n"])) if match["n"] else None
         if renumbered is not None:
-            return f"[^{renumbered}]"
-        return match[0].replace("<", "&lt;").replace("[", "&#91;")
+            return f"[^{renumbered}]{_ENTITIES.get(match['behind'], '')}"
+        return _ENTITIES.get(match[0][0], match[0][0]) + match[0][1:]
 
     return _MARKS.sub(replaced, prose)
 
@@ -151,36 +172,38 @@ def _closing(markdown: str) -> str:
 
 
 def _blocks(markdown: str) -> list[tuple[int, int, str]]:
-    """The first line of each code block, the one behind its last, and its fence; fences belong to it."""
+    """The first line of each code block, the one behind its last, and its fence; fences belong to it.
+
+    HTML and definitions of links are prose here, as they are once escaped.
+    """
     from markdown_it import MarkdownIt
 
-    tokens = MarkdownIt("commonmark", {"html": False}).disable("inline").parse(markdown)
+    tokens = MarkdownIt("commonmark", {"html": False}).disable(["inline", "reference"]).parse(markdown)
     code = [token for token in tokens if token.type in ("fence", "code_block")]
     return [(token.map[0], token.map[1], token.markup) for token in code if token.map]
 
 
-def _parts(line: str) -> Iterator[tuple[str, bool]]:
-    """A line in pieces, those in backticks being code; in time that grows with its length."""
+def _parts(line: str, has_cells: bool) -> Iterator[tuple[str, bool]]:
+    """A line in pieces, those in backticks being code up to the first that may be none; in linear time."""
     runs = [match.span() for match in re.finditer("`+", line)]
     by_length: dict[int, list[int]] = defaultdict(list)
     for start, end in runs:
         by_length[end - start].append(start)
     done = 0
     for start, end in runs:
-        opening = start + _backslashes(line, start) % 2
-        same = by_length[end - opening]
+        if start < done:
+            continue
+        same = by_length[end - start]
         following = bisect_left(same, end)
-        if start >= done and opening < end and following < len(same) and "|" not in line[end : same[following]]:
-            stop = same[following] + end - opening
-            yield line[done:opening], False
-            yield line[opening:stop], True
-            done = stop
+        if following == len(same) or _UNSURE.search(line[done:start]):
+            break
+        if has_cells and "|" in line[end : same[following]]:
+            break
+        stop = same[following] + end - start
+        yield line[done:start], False
+        yield line[start:stop], True
+        done = stop
     yield line[done:], False
-
-
-def _backslashes(line: str, end: int) -> int:
-    """How many stand right before `end`."""
-    return end - len(line[:end].rstrip("\\"))
 
 
 def _question(number: int, question: str) -> list[str]:
@@ -191,8 +214,9 @@ def _question(number: int, question: str) -> list[str]:
 
 
 def _note(number: int, note: Footnote) -> str:
-    quote = f' "{inert(note.quote)}"' if note.quote else ""
-    return f"[^{number}]: {inert(note.place)} ({inert(note.state)}){quote}"
+    """A footnote; its last character keeps viewers that know none from taking it for a link's definition."""
+    quote = f' "{inert(note.quote)}"' if note.quote else "."
+    return f"[^{number}]: {inert(note.place) or '?'} ({inert(note.state)}){quote}"
 
 
 def _told(turn: Turn) -> str:

@@ -14,10 +14,10 @@ from longctx.packing import WINDOW_TOKENS, Packer, Piece, Window
 from longctx.recap import Excerpt, present_path, search
 from longctx.sent import merged
 
-# Pieces have at most this share of the room, between these bounds: the less room, the finer is chosen. Half or twice
-# as much of any changes little (func-dev at a quarter: 0.95 to 0.975 held).
+# Pieces have at most this share of the limit, between these bounds: the smaller it is, the finer is chosen. Half or
+# twice as much of any changes little (func-dev at a quarter: 0.95 to 0.975 held).
 SHARE, SMALLEST, LARGEST = 1 / 32, 1024, 4096
-# Passages asked of search: one for so many tokens of room, within these bounds.
+# Passages asked of search: one for so many tokens of the limit, within these bounds.
 TOKENS_A_PASSAGE, FEWEST, MOST = 250, 400, 4000
 # So many pieces that do not fit, and the room counts as full.
 MISSES = 20
@@ -36,12 +36,14 @@ class Focus:
         return ranges is None or any(a <= excerpt.start and excerpt.end <= b for a, b in ranges)
 
 
-def choose(corpus: Corpus, question: str, room: int, lead: int) -> Focus:
+def choose(corpus: Corpus, question: str, room: int, lead: int, limit: int | None = None) -> Focus:
     """The pieces that bear most on `question`, in at most `room` tokens with `lead` tokens before the first.
 
-    Where there is room for none the one window there is has the `lead` alone.
+    `limit` is that of the whole prompt, the room where None is given: pieces are cut and ranked for it, so that less
+    room within the same limit leaves out pieces and changes none. Without room for any there is a window of the `lead`.
     """
-    chosen = sorted(_Choice(corpus, room - lead).pieces(question), key=_place) if room > lead else []
+    choice = _Choice(corpus, room - lead, limit or room)
+    chosen = sorted(choice.pieces(question), key=_place) if room > lead else []
     by_position = {position: list(pieces) for position, pieces in groupby(chosen, lambda piece: piece.entry.position)}
     entries = (entry for entry in corpus.entries if entry.position in by_position)
     ranges = {entry: _ranges(entry, by_position[entry.position]) for entry in entries}
@@ -57,19 +59,19 @@ def _ranges(entry: Entry, pieces: Sequence[Piece]) -> tuple[tuple[int, int], ...
 
 
 class _Choice:
-    """Pieces of one corpus on their way into a room of `room` tokens."""
+    """Pieces of one corpus on their way into a room of `room` tokens in a prompt of at most `limit`."""
 
-    def __init__(self, corpus: Corpus, room: int) -> None:
+    def __init__(self, corpus: Corpus, room: int, limit: int) -> None:
         self._corpus = corpus
         self._room = room
-        self._most = int(min(max(room * SHARE, SMALLEST), LARGEST))
+        self._most = int(min(max(limit * SHARE, SMALLEST), LARGEST))
+        self._passages = int(min(max(limit / TOKENS_A_PASSAGE, FEWEST), MOST))
         self._packer = Packer(corpus.record.tag, corpus.tokenizer, corpus.tokenised)
         self._cut: dict[Entry, tuple[Piece, ...]] = {}
 
     def pieces(self, question: str) -> Iterator[Piece]:
         """The chosen pieces, those that bear most on the question first."""
-        limit = int(min(max(self._room / TOKENS_A_PASSAGE, FEWEST), MOST))
-        found = search(self._corpus, question, limit)
+        found = search(self._corpus, question, self._passages)
         taken, misses = set[Piece](), 0
         for piece in chain(self._ranked(found), self._near(found)):
             if misses >= MISSES:

@@ -16,11 +16,17 @@ UNSPACED_CHARACTERS = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3\uf900-\ufaff\U00020000-\U0003134f"
 )
 UNSPACED = re.compile(f"[{UNSPACED_CHARACTERS}]")
-NEAR_SHARE = 0.85  # of the letters and digits of a quote, for a run of its words to be near it
+NEAR_SHARE = 0.85  # of the characters of a quote's words, for a run of them to be near it
+NEAR_MOST = 0.99  # a run that had all words of a quote is still not the quote
+FENCE_LEAST = 3  # backticks around code of more than one paragraph
+LETTERS_LEAST = 3  # letters or digits of a quote that can be looked for; a number has two digits
 
 
 class Folded:
-    """`text` folded; `start` and `end` lead back. With `markup`, Markdown's emphasis and backticks are gone too."""
+    """`text` folded; `start` and `end` lead back.
+
+    With `markup`, Markdown's backticks are gone too, and its asterisks where they stand in pairs around text.
+    """
 
     def __init__(self, text: str, *, markup: bool = False) -> None:
         table, others = _folds(text)
@@ -28,9 +34,13 @@ class Folded:
         pieces: list[str] = []
         # Even pieces are as long as in the original, odd ones are not: each stands for what it replaced as a whole.
         self._starts, self._origins = [0], [0]
+        self._parted: set[int] = set()  # where a hyphen at a line's end was taken out
+        emphasis = _emphasis(text) if markup else set()
         length = done = 0
         is_composed = text.isascii() or unicodedata.is_normalized("NFC", text)
         for found in re.finditer(_pattern("".join(others), markup, is_composed), text):
+            if found.lastgroup == "stars" and found.start() not in emphasis:
+                continue
             new = others[found[0]] if found[0] in others else _replacement(found)
             pieces += (plain[done : found.start()], new)
             length += found.start() - done
@@ -39,6 +49,8 @@ class Folded:
                 self._origins += found.span()
             length += len(new)
             done = found.end()
+            if found.lastgroup == "join" and found[0][0] in _HYPHENS:
+                self._parted.add(length)
         self.text = "".join((*pieces, plain[done:]))
 
     def start(self, index: int) -> int:
@@ -54,17 +66,33 @@ class Folded:
     def find(self, quote: str, start: int = 0) -> Iterator[tuple[int, int]]:
         """Where a folded quote stands, as offsets of the original; not where it would cut a word or number.
 
-        `start` is an offset of the original. A hyphen between the quote's letters may be one that a line's end took.
+        `start` is an offset of the original. A hyphen of the quote may be one at the end of a line of the original.
         """
-        for first, last in _occurrences(self.text, quote, self._index(start)):
+        for first, last in self._occurrences(quote, self._index(start)):
             yield self.start(first), self.end(last)
+
+    def _occurrences(self, quote: str, start: int) -> Iterator[tuple[int, int]]:
+        found = False
+        for span in find(self.text, quote, start, len(self.text)) if quote else ():
+            found = True
+            yield span
+        optional = _HYPHEN.sub("(-?)", re.escape(quote))
+        if found or not self._parted or optional == re.escape(quote):
+            return
+        for match in re.compile(optional).finditer(self.text, start):
+            taken = {match.start(i) for i, hyphen in enumerate(match.groups(), start=1) if not hyphen}
+            if taken <= self._parted and not cuts(self.text, match.start()) and not cuts(self.text, match.end()):
+                yield match.span()
 
     def _index(self, offset: int) -> int:
         piece = bisect_right(self._origins, offset) - 1
         return self._starts[piece] + (0 if piece % 2 else offset - self._origins[piece])
 
     def near(self, quote: str) -> Iterator[tuple[int, int, float]]:
-        """Where NEAR_SHARE of a folded quote stands as one run of words, whatever their case: its place and share."""
+        """Where NEAR_SHARE of a folded quote stands as one run of words, whatever their case: its place and share.
+
+        Operators and signs are words too. No run ends within a word or number.
+        """
         words = [found[0].casefold() for found in _WORDS.finditer(quote)]
         first, last = _core(words)
         joined, ends = self._joined
@@ -72,19 +100,19 @@ class Folded:
         at = joined.find(core) if first < last else -1
         while at >= 0:
             run = self._run(words, first, last, bisect_right(ends, at))
-            if run[2] >= NEAR_SHARE:
-                yield run
+            if run[2] >= NEAR_SHARE and not cuts(self.text, run[0]) and not cuts(self.text, run[1]):
+                yield self.start(run[0]), self.end(run[1]), min(run[2], NEAR_MOST)
             at = joined.find(core, at + 1)
 
     def _run(self, words: list[str], first: int, last: int, index: int) -> tuple[int, int, float]:
-        """The run of which `words[first:last]` is the core, made as long as it goes."""
+        """The run of which `words[first:last]` is the core, made as long as it goes, as offsets of what is folded."""
         places, offset = self._words, index - first
         while first > 0 and first + offset > 0 and self._said(first + offset - 1) == words[first - 1]:
             first -= 1
         while last < len(words) and last + offset < len(places) and self._said(last + offset) == words[last]:
             last += 1
         share = sum(map(len, words[first:last])) / sum(map(len, words))
-        return self.start(places[first + offset][0]), self.end(places[last + offset - 1][1]), share
+        return places[first + offset][0], places[last + offset - 1][1], share
 
     def _said(self, word: int) -> str:
         start, end = self._words[word]
@@ -115,36 +143,59 @@ def folded_quote(quote: str, *, markup: bool = False) -> str:
     return Folded(quote, markup=markup).text.strip()
 
 
-def has_words(text: str) -> bool:
-    """Whether there is a letter or digit in it."""
-    return _WORDS.search(text) is not None
+def has_enough(quote: str) -> bool:
+    """Whether a quote can be looked for: three letters or digits, or a number of two digits; "a" stands anywhere."""
+    return sum(map(str.isalnum, quote)) >= LETTERS_LEAST or re.search(r"\d[.,]?\d", quote) is not None
+
+
+def words_of(text: str) -> list[str]:
+    """The words, numbers and operators of a folded text; of scripts without blanks, its characters."""
+    return _WORDS.findall(text)
 
 
 def cuts(text: str, at: int) -> bool:
-    """Whether `at` lies within a word or number of a script that parts its words."""
+    """Whether `at` lies within a word, identifier, number or range, or behind a sign; not in unspaced scripts."""
     if not 0 < at < len(text):
         return False
     left, right = text[at - 1], text[at]
     if _in_word(left) and _in_word(right):
         return not UNSPACED.match(left) and not UNSPACED.match(right)
-    return bool(_NUMBER.search(text[max(0, at - 2) : at + 2]))
+    return _CUT.search(f"{text[max(0, at - 5) : at]}\0{text[at : at + 5]}") is not None
 
 
-_WORDS = re.compile(rf"[{UNSPACED_CHARACTERS}]|[^\W_{UNSPACED_CHARACTERS}]+")
-_NUMBER = re.compile(r"\d[.,]\d")
-_QUOTES = frozenset("„‚″′＂＇´「」『』")
+_OPERATOR = r"[=<>!]=+|&&|\|\||[=<>+%¬±≠≤≥′″]|!(?=\w)"
+_LETTERS = rf"[^\W_{UNSPACED_CHARACTERS}]+"
+_WORDS = re.compile(
+    rf"[{UNSPACED_CHARACTERS}]"
+    rf"|(?:(?<!\w)[-+±]?\.?(?=\d))?{_LETTERS}(?:(?<=\d)[.,:/'](?=\d){_LETTERS})*"
+    rf"|{_OPERATOR}"
+)
+_DASHES = "\\-\u2010-\u2013\u2212\ufe63\uff0d"
+_MARKS_IN_NUMBERS = f"[.,:/'’．，{_DASHES}\u2014\u2015]"
+_BLANK = r"[^\S\r\n]"
+# \0 is the place that may cut: within 3.5, 3-5, 12'000 or can't, within 12 000, behind a sign or a leading point.
+_CUT = re.compile(
+    rf"\d(?:\0{_MARKS_IN_NUMBERS}|{_MARKS_IN_NUMBERS}\0)\d|[^\W\d_]\0['’][^\W\d_]"
+    rf"|(?<!\d)\d{{1,3}}(?:\0{_BLANK}|{_BLANK}\0)\d{{3}}(?!\d)"
+    rf"|[+±{_DASHES}]\0\.?\d|(?<![\w)])\.\0\d"
+)
+_QUOTES = frozenset("„‚＂＇´「」『』")
+_PRIMES = frozenset("′″‴⁗‵‶‷")  # 5′ is not 5″
+_HYPHENS = "-\u2010\u00ad"
 _NO_WIDTH = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
 _IS_NO_WIDTH = re.compile(f"[{_NO_WIDTH}]")
 # What differs in more than its form: 10² is not 102.
 _KEPT_FORMS = ("<super>", "<sub>", "<fraction>", "<circle>", "<square>")
 _SPACELESS = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"
 _ALWAYS = (
-    r"(?P<join>(?<=[^\W\d_])[-\u2010\u00ad][ \t]*\r?\n\s*(?=[^\W\d_])"
+    rf"(?P<join>(?<=[^\W\d_])[{_HYPHENS}][ \t]*\r?\n\s*(?=[^\W\d_])"
     rf"|(?<=[{_SPACELESS}])\s+(?=[{_SPACELESS}])|\\(?=[\"']))"
     rf"|(?P<blank>\s[\s{_NO_WIDTH}]+|[^\S ])"
 )
-_MARKUP = r"(?P<mark>`+|(?<!\w)\*{1,3}(?=\S)|(?<=\S)\*{1,3}(?!\w))"
-_DECOMPOSED = r"(?P<composed>\w[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u064b-\u065f\u3099\u309a]+|[\u1100-\u11ff]+)"
+_MARKUP = r"(?P<mark>`+)|(?P<stars>\*+)"
+_DECOMPOSED = (
+    r"(?P<composed>[\w<=>][\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u064b-\u065f\u3099\u309a]+|[\u1100-\u11ff]+)"
+)
 
 
 def _pattern(others: str, markup: bool, is_composed: bool) -> str:
@@ -157,6 +208,48 @@ def _replacement(found: re.Match[str]) -> str:
     if found.lastgroup == "blank":
         return " "
     return unicodedata.normalize("NFC", found[0]) if found.lastgroup == "composed" else ""
+
+
+def _emphasis(text: str) -> set[int]:
+    """Where asterisks begin that stand in pairs around text, within a paragraph and not in code."""
+    runs = list(_RUNS.finditer(text))
+    twins = _twins(runs)
+    paired: set[int] = set()
+    opened: list[re.Match[str]] = []
+    number = 0
+    while number < len(runs):
+        run = runs[number]
+        number = twins.get(number, number) + 1
+        if not run[0].strip():
+            opened = []
+        elif _CLOSES.match(text, run.start()) and run[0] in [other[0] for other in opened]:
+            while (last := opened.pop())[0] != run[0]:
+                pass
+            paired |= {last.start(), run.start()}
+        elif _OPENS.match(text, run.start()):
+            opened = [*opened[-2:], run]
+    return paired
+
+
+def _twins(runs: list[re.Match[str]]) -> dict[int, int]:
+    """Of each run of backticks that begins code, by its number, the number of that which ends it."""
+    twins: dict[int, int] = {}
+    following: dict[str, tuple[int, int]] = {}
+    paragraph = 0
+    for number in reversed(range(len(runs))):
+        ticks = runs[number][0]
+        if ticks[0] == "`":
+            twin, its_paragraph = following.get(ticks, (0, -1))
+            if its_paragraph == paragraph or (twin and len(ticks) >= FENCE_LEAST):
+                twins[number] = twin
+            following[ticks] = number, paragraph
+        paragraph += ticks[0] == "\n"
+    return twins
+
+
+_RUNS = re.compile(r"`+|\*+|\n[ \t\r]*\n")
+_OPENS = re.compile(r"(?<!\w)\*{1,3}(?=[^\s*.,/)])")
+_CLOSES = re.compile(r"(?<=[^\s/(,])\*{1,3}(?![\w*])")
 
 
 def _folds(text: str) -> tuple[dict[int, str], dict[str, str]]:
@@ -176,6 +269,8 @@ def _fold(character: str) -> str:
     category = unicodedata.category(character)
     if _IS_NO_WIDTH.match(character):
         return ""
+    if character in _PRIMES:
+        return character
     if category in ("Pi", "Pf") or character in _QUOTES:
         return "'"
     if category == "Pd" or character == "−":
@@ -184,19 +279,6 @@ def _fold(character: str) -> str:
         return character
     form = unicodedata.normalize("NFKC", character)
     return character if form.startswith(" ") and len(form) > 1 else form
-
-
-def _occurrences(text: str, quote: str, start: int) -> Iterator[tuple[int, int]]:
-    if not quote:
-        return
-    found = False
-    for span in find(text, quote, start, len(text)):
-        found = True
-        yield span
-    if not found and (optional := _HYPHEN.sub("-?", re.escape(quote))) != re.escape(quote):
-        for match in re.compile(optional).finditer(text, start):
-            if not cuts(text, match.start()) and not cuts(text, match.end()):
-                yield match.span()
 
 
 _HYPHEN = re.compile(r"(?<=[^\W\d_])\\-(?=[^\W\d_])")
@@ -211,4 +293,4 @@ def _core(words: list[str]) -> tuple[int, int]:
 
 
 def _in_word(character: str) -> bool:
-    return character.isalnum() or unicodedata.category(character)[0] == "M"
+    return character.isalnum() or character == "_" or unicodedata.category(character)[0] == "M"

@@ -73,7 +73,8 @@ class MarkerStream:
 
     def _pass(self, raw: str) -> None:
         line = raw.rpartition("\n")[2]
-        self._margin = ("\n" in raw or self._margin) and not line.strip(" \t>*+-.)0123456789")
+        opens = not line.strip(" \t>*+-.)0123456789") if not self._fence else not line
+        self._margin = ("\n" in raw or self._margin) and opens
         self._before = raw[-1]
 
     def _step(self, text: str, at: int, final: bool) -> list[Piece] | None:

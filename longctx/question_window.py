@@ -102,10 +102,14 @@ def lay(
     return QuestionWindows(windows=windows, question=added, opens_window=opens_window, recap=passages)
 
 
-def least_tokens(encode: Encode, asked: Asked, head: Sequence[int]) -> int:
-    """What the question windows take at the least, with room for the answer and without a recap."""
-    laid = sum(len(e.question) + len(e.answer) + len(between(encode)) for e in asked.conversation)
-    return len(head) + laid + len(question_ids(encode, asked.text)) + asked.answer_tokens
+def question_tokens(encode: Encode, asked: Asked) -> int:
+    """What a question takes at the least: with room for its answer, without a recap and what stands before it."""
+    return len(question_ids(encode, asked.text)) + asked.answer_tokens
+
+
+def turn_tokens(encode: Encode, exchange: Exchange) -> int:
+    """What a turn takes in a later prompt."""
+    return len(exchange.question) + len(exchange.answer) + len(between(encode))
 
 
 def in_words(encode: Encode, question: str, answer: str) -> Exchange:

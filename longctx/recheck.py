@@ -6,19 +6,19 @@ reads no source itself; the corpus must be up to date.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 from typing import Any
 
 from ingest.document import Document
-from longctx import answer, citations, export
+from longctx import answer, citations, export, resolving
 from longctx.citations import CitationStatus
 from longctx.corpora import FileRecord
 from longctx.corpus import Corpus
 from longctx.errors import UsageError
 from longctx.files import sent
-from longctx.folding import Folded, find, folded_quote, has_words
+from longctx.folding import Folded, find, folded_quote, has_enough
 
 OCCURRENCES_MOST = 10_000
 FOUND = (CitationStatus.VERIFIED, CitationStatus.RELOCATED, CitationStatus.NEAR)
@@ -32,6 +32,7 @@ class Standing(StrEnum):
     moved       the same text stands at another place
     changed     the file no longer has that text
     gone        the file is no longer there
+    near        the text shown stands, but it never was all that the answer had quoted
     unverified  the quote had not been found when the answer was saved
     """
 
@@ -39,11 +40,12 @@ class Standing(StrEnum):
     MOVED = "moved"
     CHANGED = "changed"
     GONE = "gone"
+    NEAR = "near"
     UNVERIFIED = "unverified"
 
     @property
     def stands(self) -> bool:
-        """Whether the text that was cited is still there."""
+        """Whether what was quoted is still there."""
         return self in (Standing.VERIFIED, Standing.MOVED)
 
 
@@ -97,15 +99,21 @@ def recheck(corpus: Corpus, saved: SavedAnswer) -> Iterator[Checked]:
     """Each citation of an answer, looked up in the corpus as it is now."""
     texts = _Texts(corpus)
     for citation in saved.citations:
-        if citation.status not in FOUND or not has_words(citation.quote):
+        if citation.status not in FOUND or not has_enough(citation.quote):
             yield Checked(citation, Standing.UNVERIFIED)
         else:
-            yield texts.check(citation)
+            yield _as_saved(texts.check(citation))
 
 
 def gone(saved: SavedAnswer) -> list[Checked]:
     """The citations of an answer whose corpus has no source any more."""
     return [Checked(c, Standing.GONE if c.status in FOUND else Standing.UNVERIFIED) for c in saved.citations]
+
+
+def _as_saved(checked: Checked) -> Checked:
+    """A saved quote is the document's own text: that it stands says nothing for a claim that was only near it."""
+    is_near = checked.saved.status == CitationStatus.NEAR and checked.standing.stands
+    return replace(checked, standing=Standing.NEAR) if is_near else checked
 
 
 class _Texts:
@@ -143,7 +151,7 @@ class _Texts:
         return {start: citations.place_of(record.path, document, start, end) for start, end in spans}
 
     def _as_folded(self, saved: SavedCitation, record: FileRecord, document: Document) -> list[tuple[int, int]]:
-        markup = document.kind in citations.MARKUP
+        markup = document.kind in resolving.MARKUP
         if record.key not in self._folded:
             self._folded[record.key] = Folded(document.text, markup=markup)
         found = self._folded[record.key].find(folded_quote(saved.quote, markup=markup))

@@ -17,7 +17,7 @@ ZERO_WIDTH = "\u200b"
 ROLES = ("system", "user", "assistant")
 
 # Names that stand between < and >, </ and >: Llama 2, Mistral, Gemma, T5, Qwen, GLM, StarCoder, CodeLlama, Phi, Seed,
-# Kimi, InternLM, Baichuan, Nemotron, vision models.
+# Kimi, InternLM, Baichuan, Nemotron, TeleChat, LongCat, vision models.
 _ANGLED = "|".join(
     [
         *("s", "bos", "eos", "unk", "pad", "mask", "cls", "sep", "sop", "eop", "eot", "eod", "eoa", "eoh", "eom"),
@@ -25,10 +25,11 @@ _ANGLED = "|".join(
         *(r"(?:start|end)_of_[a-z_]+", r"(?:bo|eo)[a-z]_token", r"tool_[a-z_]+", r"fim_[a-z_]+", r"fake_token_[a-z_]+"),
         *(r"extra_id_\d+", r"unused_?\d+", r"reserved_?\d+", r"special_\d+", r"ctrl_?\d+", r"tokens_unused_\d+"),
         *(r"arg_(?:key|value)", r"repo_?name", "filename", "file_sep", "gh_stars", "empty_output", "commit_[a-z]+"),
+        *(r"_(?:user|bot|system|observation|start|end|pad)", r"longcat_[a-z_0-9]+"),
         *(r"issue_[a-z]+", r"jupyter_[a-z]+", r"[a-z]+_soft_token", r"(?:seed|minimax):[a-z_:]+"),
     ]
 )
-# Names that stand between [ and ]: Llama 2, Mistral, Kimi, GLM, BERT.
+# Names that stand between [ and ]: Llama 2, Mistral, Kimi, GLM, BERT, InternLM.
 _BRACKETED = "|".join(
     [
         *("INST", "SYSTEM_PROMPT", "AVAILABLE_TOOLS", "MODEL_SETTINGS", r"TOOL_[A-Z]+", "ARGS", "CALL_ID", "THINK"),
@@ -43,7 +44,18 @@ _BRACKETED = "|".join(
             "REF",
             r"control_\d+",
         ),
-        *("BOS", "EOS", "UNK", "PAD", "EOT", "CLS", "SEP", "[gs]?MASK", r"extra_id_\d+", r"unused_?\d+"),
+        *(
+            "BOS",
+            "EOS",
+            "UNK",
+            "PAD",
+            "EOT",
+            "CLS",
+            "SEP",
+            "[gs]?MASK",
+            r"extra_id_\d+",
+            r"(?i:unused(?:_token)?_?\d+)",
+        ),
     ]
 )
 _SPELLING = re.compile(
@@ -52,12 +64,21 @@ _SPELLING = re.compile(
             r"[<＜](?=[|｜])",  # <|…|> of Llama 3 and 4, Qwen, Phi, GLM, gpt-oss; <｜…｜> of DeepSeek; <|…> of Gemma 4
             r"[<＜](?=[^\s<>|｜]{1,64}[|｜][>＞])",  # <…|> of Gemma 4
             rf"[<＜](?=/?(?i:{_ANGLED})[>＞])",
+            r"[<＜](?=(?i:function|parameter)=)",  # <function=…> of Llama 3.1 and Qwen's coders
+            r"[◁◀](?=[^\s◁▷◀▶]{1,64}[▷▶])",  # ◁think▷ of Kimi's vision models
+            r">(?=>[A-Z]{2,24}<<)",  # >>QUESTION<< of Falcon
             r"<(?=</?SYS>>)",
             rf"\[(?=/?(?:{_BRACKETED})\])",
             r"\[(?=\|)",  # [|…|] of EXAONE
             r"\](?=[~!])|\[(?=e~\[)",  # ]~b], ]~!b[ and [e~[ of MiniMax
         ]
     )
+)
+# The head of a turn as `plain` writes it, at the beginning of what a model may take for a line.
+_LINE_ENDS = r"\r\n\v\f\x1c-\x1e\x85\u2028\u2029"
+_TURN = re.compile(
+    rf"(?i)(?:\A|(?<=[{_LINE_ENDS}]))[^\S{_LINE_ENDS}]*"
+    r"(?:s(?=ystem\s{0,8}[:：])|u(?=ser\s{0,8}[:：])|a(?=ssistant\s{0,8}[:：]))"
 )
 
 
@@ -72,14 +93,19 @@ class Message:
 def messages(ids: "array[int]", vocabulary: Vocabulary) -> tuple[Message, ...]:
     """The turns of a prompt in Llama 4's chat format, without the empty one that the answer is to fill.
 
-    Ids without any header are one message of the user's. Raises ValueError for a role that is none.
+    Ids without any header are one message of the user's. A header with no role in it begins no turn: it is text.
     """
-    return tuple(_turns(ids, vocabulary))
+    turns = ((role, "".join(parts)) for role, parts in _turns(ids, vocabulary))
+    return tuple(Message(role, neutralise(content)) for role, content in turns if content)
 
 
 def plain(turns: Sequence[Message]) -> str:
-    """The turns as one text that ends where the answer begins, for models that know no chat."""
-    return "\n\n".join([*(f"{turn.role.capitalize()}: {turn.content}" for turn in turns), "Assistant:"])
+    """The turns as one text that ends where the answer begins, for models that know no chat.
+
+    What a content says like the head of a turn is broken as the spelling of a control token is.
+    """
+    heads = [f"{turn.role.capitalize()}: {_TURN.sub(_broken, turn.content)}" for turn in turns]
+    return "\n\n".join([*heads, "Assistant:"])
 
 
 def neutralise(text: str) -> str:
@@ -91,19 +117,19 @@ def _broken(found: re.Match[str]) -> str:
     return found[0] + ZERO_WIDTH
 
 
-def _turns(ids: "array[int]", vocabulary: Vocabulary) -> Iterator[Message]:
-    role = "user"
+def _turns(ids: "array[int]", vocabulary: Vocabulary) -> list[tuple[str, list[str]]]:
+    """Each turn's role and the parts of its text."""
+    turns: list[tuple[str, list[str]]] = [("user", [])]
+    is_head = False
     for kind, part in _parts(ids, vocabulary):
-        if kind == llama4.HEADER_START:
-            role = _role(_text(part, vocabulary))
-        elif content := _text(part, vocabulary).removeprefix("\n\n" if kind == llama4.HEADER_END else ""):
-            yield Message(role, neutralise(content))
-
-
-def _role(name: str) -> str:
-    if name not in ROLES:
-        raise ValueError(f"{name[:40]!r} is no role of a chat")
-    return name
+        text = _text(part, vocabulary)
+        if kind == llama4.HEADER_START and text in ROLES:
+            turns.append((text, []))
+            is_head = True
+            continue
+        turns[-1][1].append(text.removeprefix("\n\n") if is_head and kind == llama4.HEADER_END else text)
+        is_head = False
+    return turns
 
 
 def _parts(ids: "array[int]", vocabulary: Vocabulary) -> "Iterator[tuple[int, array[int]]]":

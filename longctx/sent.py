@@ -74,6 +74,19 @@ class Sent:
         )
 
 
+def outside(places: Iterable[tuple[int, int]], within: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """What of the ranges `within` stands in none of `places`; both are sorted and apart."""
+    apart = tuple(places)
+    for start, end in within:
+        for first, last in apart:
+            if start < first < end:
+                yield start, first
+            if first < end:
+                start = max(start, last)
+        if start < end:
+            yield start, end
+
+
 def merged(ranges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     """The same characters as few ranges, in order."""
     joined: list[tuple[int, int]] = []

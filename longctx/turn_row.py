@@ -55,7 +55,7 @@ def turn_of(row: Mapping[str, Any]) -> Turn:
 def derived(turn: Turn) -> dict[str, Any]:
     """The columns that are searched and measured.
 
-    Where an engine does not say how many tokens it had cached, nobody knows how many were new.
+    Where an engine does not say how many tokens it had cached, or more than there were, nobody knows how many were new.
     """
     engine, tokens, timing = (_mapping(turn.answer, name) for name in ("engine", "tokens", "timing"))
     prompt, cached = _count(tokens.get("prompt")), _count(tokens.get("cached"))
@@ -64,7 +64,7 @@ def derived(turn: Turn) -> dict[str, Any]:
         "answer": _string(turn.answer, "answer_markdown"),
         "engine": _string(engine, "kind"),
         "model": _string(engine, "model"),
-        "new_tokens": None if prompt is None or cached is None else prompt - cached,
+        "new_tokens": None if prompt is None or cached is None or cached > prompt else prompt - cached,
         "prefill_s": _seconds(timing.get("ttft_s")),
     }
 

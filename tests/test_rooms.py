@@ -46,7 +46,7 @@ OWNERS = {
     "tiktoken": {"longctx.tokens"},
     "httpx": {"longctx.engines.compatible", "longctx.engines.compatible_http"},
     "starlette": {"longctx.serving"},
-    "uvicorn": {"longctx.serving.foreground"},
+    "uvicorn": {"longctx.serving.connections", "longctx.serving.foreground"},
     "xxhash": {"cache.format", "longctx.scout.weights"},
 }
 BANNED = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "diskcache", "requests", "urllib.request"}

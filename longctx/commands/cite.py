@@ -173,7 +173,7 @@ def _conclude(checked: "Sequence[Checked]", *, quiet: bool) -> None:
     standing = sum(each.standing.stands for each in checked)
     if standing < len(checked):
         raise EvidenceGate(
-            f"of {counted(len(checked), 'citation')} {len(checked) - standing} can't be found as it was",
+            f"{counted(len(checked), 'citation')}: {len(checked) - standing} no longer stand as cited",
             "ask again to have them renewed",
         )
     if not quiet:

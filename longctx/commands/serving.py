@@ -243,7 +243,12 @@ def _tell_started(record: "ServerRecord", asked: Asked, *, is_helper: bool) -> N
 
 
 def own_records() -> "Records":
+    """The servers that were started here; what lies among them and is no record is named, and left alone."""
+    from ingest.naming import show
     from longctx import paths
     from longctx.serving.record import Records
 
-    return Records.below(paths.locate(os.environ).state)
+    records = Records.below(paths.locate(os.environ).state)
+    for path in records.unreadable():
+        typer.echo(f"longctx: {show(str(path))}: no record of a server; it is left alone", err=True)
+    return records

@@ -100,7 +100,7 @@ def _at(server: Server, setup: EngineSetup) -> Chosen | None:
     model = _model_of(server, setup.model)
     if model is None:
         return None
-    there = replace(setup, base_url=server.base_url, model=model, api_key=None)
+    there = replace(setup, base_url=server.base_url, model=model, api_key=None, found_port=server.port)
     return _taken("openai", there, f"a server was found on port {server.port}")
 
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ingest.naming import show
 from longctx.engines.base import EngineEvent, Finished, Identity, Limits, Prompt, Sampling, Warned
@@ -21,15 +20,14 @@ from longctx.engines.compatible_http import (
     is_too_long,
     too_long,
 )
+from longctx.engines.compatible_reply import Reply
 from longctx.engines.compatible_request import Request, adapted, request
 from longctx.engines.compatible_server import Kind, Server, Specials, inspect
 from longctx.engines.compatible_stream import NOT_WHOLE, Chunk, ServerSaid, chunk, chunks
 from longctx.engines.compatible_usage import cached_hint, check_count, cut
+from longctx.engines.loopback import check_owner
 from longctx.engines.opening import EngineSetup
 from longctx.errors import EngineError, LongctxError
-
-if TYPE_CHECKING:
-    import httpx
 
 BUSY = (429, 503)
 PAUSES_S = (0.5, 1.0, 2.0)
@@ -46,38 +44,49 @@ def opened(setup: EngineSetup) -> "Iterator[CompatibleEngine]":
     check_address(setup.base_url)
     with closing(Connection(setup.base_url, api_key=setup.api_key, timeout_s=setup.timeout_s)) as connection:
         server = inspect(connection, setup.base_url, setup.model, setup.timeout_s)
-        yield CompatibleEngine(connection, server, setup.context_tokens)
+        yield CompatibleEngine(connection, server, setup.context_tokens, setup.found_port)
 
 
 class CompatibleEngine:
     """One model of one server. `server` is what was found out about it."""
 
-    def __init__(self, connection: Connection, server: Server, context_tokens: int | None = None) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        server: Server,
+        context_tokens: int | None = None,
+        found_port: int | None = None,
+    ) -> None:
         self.server = server
+        self._found_port = found_port
         self._connection = connection
         self._context_tokens = context_tokens or server.context_tokens
 
     def generate(self, prompt: Prompt, sampling: Sampling) -> Iterator[EngineEvent]:
         """Send the prompt and give what comes; raises DoesNotFit where not all of it was read, EngineError."""
         self._check_room(prompt, sampling.max_tokens)
-        incoming = Incoming(sampling)
+        where = show(self.server.base)
+        incoming = Incoming(sampling, len(prompt.ids), where, takes_ids=self.server.takes_ids)
         try:
             yield from self._exchange(request(self.server, prompt, sampling), incoming, len(prompt.ids))
         except EngineError:
             if not incoming.is_whole:  # what fails behind the end of an answer takes nothing from it
                 raise
         prefill_s, decode_s = incoming.seconds()
-        yield from incoming.finish(show(self.server.base))
-        if (warned := check_count(incoming.read_tokens, prompt, self.server, self._connection)) is not None:
+        yield from incoming.finish(self._connection.safe)
+        read, warned = check_count(incoming.read_tokens, prompt, self.server, self._connection)
+        if warned is not None:
             yield warned
+        prompt_tokens = len(prompt.ids) if read is None else read
+        cached = incoming.cached_tokens
         yield Finished(
             reason=incoming.ending(),
-            prompt_tokens=len(prompt.ids) if incoming.read_tokens is None else incoming.read_tokens,
-            cached_tokens=incoming.cached_tokens,
+            prompt_tokens=prompt_tokens,
+            cached_tokens=None if cached is None else min(cached, prompt_tokens),
             answer_tokens=incoming.answer_tokens,
             prefill_s=prefill_s,
             decode_s=decode_s,
-            not_reported=cached_hint(self.server) if incoming.cached_tokens is None else "",
+            not_reported=cached_hint(self.server) if cached is None else "",
         )
 
     def limits(self) -> Limits:
@@ -111,24 +120,30 @@ class CompatibleEngine:
     def _exchange(self, asked: Request, incoming: Incoming, sent: int) -> Iterator[EngineEvent]:
         """One request and its answer, chunk by chunk; leaving this early closes the connection."""
         with ExitStack() as stack:
-            url, response = yield from self._reply(stack, asked)
+            reply = yield from self._reply(stack, asked)
             try:
-                for part in self._chunks(url, response):
-                    yield from incoming.take(part)
+                for part in self._chunks(reply):
+                    for event in incoming.take(part):
+                        reply.heard()
+                        yield event
+                    if part.has_content or part.reason:
+                        reply.heard(is_last=bool(part.reason))
                     if part.progress and self.server.takes_ids and part.progress.total < sent:
                         raise cut(self.server, part.progress.total, sent)
                     if incoming.is_over:
                         break
             except ServerSaid as said:
-                raise self._broken_off(url, str(said), incoming) from said
+                raise self._broken_off(reply.url, str(said), incoming) from said
 
-    def _reply(self, stack: ExitStack, asked: Request) -> "Generator[Warned, None, tuple[str, httpx.Response]]":
+    def _reply(self, stack: ExitStack, asked: Request) -> Generator[Warned, None, Reply]:
         """The reply to a request: again after a pause where the server is busy, changed where it refuses a field."""
         waited_s, pauses = 0.0, list(PAUSES_S)
         while True:
             url = self.server.base + asked.path
+            if self._found_port is not None:  # the port may have changed hands since
+                check_owner(self._found_port)
             try:
-                return url, stack.enter_context(self._connection.reply(url, asked.pieces()))
+                return stack.enter_context(self._connection.reply(url, asked.pieces()))
             except Refusal as caught:
                 refusal = caught
             if (other := adapted(asked, refusal.status, refusal.said)) is not None:
@@ -146,16 +161,16 @@ class CompatibleEngine:
             yield Warned(f"{show(url)}: {refusal.status}, busy; trying again in {pause_s:g} s")
             time.sleep(pause_s)
 
-    def _chunks(self, url: str, response: "httpx.Response") -> "Iterator[Chunk]":
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    def _chunks(self, reply: Reply) -> Iterator[Chunk]:
+        kind = reply.kind.partition(";")[0].strip().lower()
         if kind == "text/event-stream":
-            yield from chunks(response.iter_raw(), show(url))
+            yield from chunks(reply.pieces(), show(reply.url))
         elif kind == "application/json":  # a server that streams nothing
-            yield replace(chunk(self._connection.document(url, response)), is_end=True)
+            yield replace(chunk(reply.document()), is_end=True)
         else:
             shown = self._connection.safe(kind) or "nothing"
             raise EngineError(
-                f"{show(url)}: the reply is {shown}, no stream of events", "does the address lead to the API?"
+                f"{show(reply.url)}: the reply is {shown}, no stream of events", "does the address lead to the API?"
             )
 
     def _broken_off(self, url: str, said: str, incoming: Incoming) -> LongctxError:

@@ -5,13 +5,12 @@ a server is shown in one printable line, cut, and never with the key in it.
 """
 
 import json
-import math
 import re
 import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,14 +18,20 @@ from urllib.parse import urlsplit
 import httpx
 
 from ingest.naming import show
+from longctx.engines.compatible_deadline import Deadline
+from longctx.engines.compatible_reply import Reply
 from longctx.errors import DoesNotFit, EngineError, LongctxError
 
 CONNECT_S = 5.0
 ASK_S = 30.0  # for what is no answer of a model
-LARGEST_REPLY = 8 << 20
+REFUSAL_S = 5.0  # for the words of a refusal
 LARGEST_SHOWN = 300  # characters
+LARGEST_REASON = 60
+SHORTEST_KEY = 12  # shorter ones are words ("ollama", "EMPTY") that a model's name may hold
 PIECE_BYTES = 256 << 10  # a socket takes little at once, and what it leaves is copied
 KEY_HINT = "set LONGCTX_API_KEY to a key that this server takes"
+LATE_HINT = "reading a long prompt may take longer: the setting timeout_s"
+DOWN_HINT = "is the server running? longctx engine doctor looks for servers"
 # vLLM, OpenAI, llama.cpp, SGLang, Ollama, Mistral and Anthropic gateways
 _TOO_LONG = re.compile(
     r"context[ _](?:length|size|window)|maximum (?:model|context)|max_model_len|prompt is too long|too many tokens"
@@ -58,39 +63,32 @@ class Connection:
     def ask(self, url: str, body: Mapping[str, Any] | None = None, *, timeout_s: float = ASK_S) -> Any:
         """What a GET, or a POST of `body`, gives as JSON; raises EngineError, a Refusal where the server said no."""
         pieces = None if body is None else [json.dumps(body).encode()]
-        within_s = min(timeout_s, self._timeout_s)
-        with self.reply(url, pieces, timeout_s=within_s) as response:
-            return self.document(url, response, within_s=within_s)
+        with self.reply(url, pieces, timeout_s=min(timeout_s, self._timeout_s)) as reply:
+            return reply.document()
 
     @contextmanager
-    def reply(
-        self, url: str, pieces: Sequence[bytes] | None, *, timeout_s: float | None = None
-    ) -> Iterator[httpx.Response]:
+    def reply(self, url: str, pieces: Sequence[bytes] | None, *, timeout_s: float | None = None) -> Iterator[Reply]:
         """The reply to a GET, or to a POST of JSON in pieces, while it comes; its faults are EngineErrors.
 
         Raises DoesNotFit where the prompt is too long for the server.
         """
         silence_s = timeout_s or self._timeout_s
         with ExitStack() as stack:
-            with _told(url, silence_s, self.safe, begun=False):
-                response = stack.enter_context(self._sent(url, pieces, silence_s))
-                if response.status_code != 200:
-                    raise self._refusal(url, response)
+            streams: list[Any] = []
+            deadline = stack.enter_context(Deadline(lambda: _shut(streams)))
+            told = _Teller(url, silence_s, self.safe, deadline)
+            with told(begun=False):
+                response = stack.enter_context(self._sent(url, pieces, silence_s, streams, deadline))
+            if response.status_code != 200:
+                raise self._refusal(url, response, deadline)
             coding = response.headers.get("content-encoding", "identity")
             if coding != "identity":
                 raise EngineError(
                     f"{show(url)}: the reply is compressed ({self.safe(coding)}), which was not asked for"
                 )
-            with _told(url, silence_s, self.safe, begun=True):
-                yield response
-
-    def document(self, url: str, response: httpx.Response, *, within_s: float = math.inf) -> Any:
-        """The JSON of a whole reply."""
-        content = _bounded(url, response, within_s)
-        try:
-            return json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise EngineError(f"{show(url)}: {_unlike_json(content)}", "does the address lead to the API?") from error
+            with told(begun=True):
+                kind = response.headers.get("content-type", "")
+                yield Reply(url, kind, response.iter_raw(), deadline, silence_s)
 
     def safe(self, text: str) -> str:
         """A server's words for a person: one line, cut, without the key."""
@@ -98,42 +96,62 @@ class Connection:
         line = show(" ".join(hidden.split()))
         return line if len(line) <= LARGEST_SHOWN else line[: LARGEST_SHOWN - 1] + "…"
 
+    def is_told(self, text: str) -> bool:
+        """Whether a server's word holds the key."""
+        return len(self._key) >= SHORTEST_KEY and self._key in text
+
     def close(self) -> None:
         """End everything, also what another thread waits for."""
-        for stream in tuple(self._streams):
-            with suppress(OSError):
-                stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
+        _shut(tuple(self._streams))
         self._client.close()
 
     @contextmanager
-    def _sent(self, url: str, pieces: Sequence[bytes] | None, silence_s: float) -> Iterator[httpx.Response]:
-        streams: list[Any] = []
+    def _sent(
+        self, url: str, pieces: Sequence[bytes] | None, silence_s: float, streams: list[Any], deadline: Deadline
+    ) -> Iterator[httpx.Response]:
+        """The reply's head is there; each part of the way to it had its time. `streams` are the sockets in use."""
 
         def note(event: str, facts: Mapping[str, Any]) -> None:
             if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
                 streams.append(facts["return_value"])
                 self._streams.append(facts["return_value"])
+            if event.endswith((".send_request_headers.started", ".receive_response_headers.started")):
+                deadline.within(silence_s)
+
+        def sent() -> Iterator[bytes]:
+            for piece in _cut(pieces or ()):
+                yield piece
+                deadline.within(silence_s)
 
         try:
-            with closing(self._client.send(self._request(url, pieces, silence_s, note), stream=True)) as response:
+            request = self._request(url, None if pieces is None else (sum(map(len, pieces)), sent()), silence_s, note)
+            with closing(self._client.send(request, stream=True)) as response:
+                deadline.stop()
                 yield response
         finally:
             for stream in streams:
                 self._streams.remove(stream)
+            streams.clear()
 
     def _request(
-        self, url: str, pieces: Sequence[bytes] | None, silence_s: float, note: Callable[[str, Mapping[str, Any]], None]
+        self,
+        url: str,
+        body: tuple[int, Iterator[bytes]] | None,
+        silence_s: float,
+        note: Callable[[str, Mapping[str, Any]], None],
     ) -> httpx.Request:
         timeout = httpx.Timeout(silence_s, connect=min(CONNECT_S, silence_s))
         extensions = {"trace": note, "timeout": timeout.as_dict()}
-        if pieces is None:
+        if body is None:
             return self._client.build_request("GET", url, extensions=extensions)
-        headers = {"Content-Type": "application/json", "Content-Length": str(sum(map(len, pieces)))}
-        return self._client.build_request("POST", url, content=_cut(pieces), headers=headers, extensions=extensions)
+        headers = {"Content-Type": "application/json", "Content-Length": str(body[0])}
+        return self._client.build_request("POST", url, content=body[1], headers=headers, extensions=extensions)
 
-    def _refusal(self, url: str, response: httpx.Response) -> LongctxError:
-        status, said = response.status_code, self._said(response)
-        message = f"{show(url)}: {status} {response.reason_phrase}".rstrip() + (f": {said}" if said else "")
+    def _refusal(self, url: str, response: httpx.Response, deadline: Deadline) -> LongctxError:
+        body = Reply(url, "", response.iter_raw(), deadline, min(REFUSAL_S, self._timeout_s))
+        status, said = response.status_code, self._said(body)
+        reason = self.safe(response.reason_phrase)[:LARGEST_REASON]
+        message = f"{show(url)}: {status} {reason}".rstrip() + (f": {said}" if said else "")
         if response.has_redirect_location:
             target = self.safe(response.headers.get("location", ""))
             return EngineError(
@@ -144,11 +162,11 @@ class Connection:
         after = _seconds(response.headers.get("retry-after"))
         return Refusal(message, _hint(status), status=status, said=said, retry_after_s=after)
 
-    def _said(self, response: httpx.Response) -> str:
-        """What the body of a refusal says; that it can't be read changes nothing."""
+    def _said(self, reply: Reply) -> str:
+        """What the body of a refusal says; that it can't be read, or not to its end, changes nothing."""
         content = b""
         with suppress(httpx.HTTPError):
-            for piece in response.iter_raw(4096):
+            for piece in reply.pieces():
                 content += piece
                 if len(content) > 16 * LARGEST_SHOWN:
                     break
@@ -239,21 +257,11 @@ def _cut(pieces: Sequence[bytes]) -> Iterator[bytes]:
             yield piece[start : start + PIECE_BYTES]
 
 
-def _bounded(url: str, response: httpx.Response, within_s: float) -> bytes:
-    """A whole reply; one that comes byte by byte is not waited for without end."""
-    content, begun = bytearray(), time.monotonic()
-    for piece in response.iter_raw():
-        content += piece
-        if len(content) > LARGEST_REPLY:
-            raise EngineError(f"{show(url)}: the reply is larger than {LARGEST_REPLY >> 20} MiB")
-        if time.monotonic() - begun > within_s:
-            raise EngineError(f"{show(url)}: the reply is not whole after {within_s:g} s")
-    return bytes(content)
-
-
-def _unlike_json(content: bytes) -> str:
-    kind = "a web page" if content.lstrip()[:1] == b"<" else "no JSON"
-    return f"the reply is {kind}"
+def _shut(streams: Iterable[Any]) -> None:
+    """End what another thread waits for on these sockets."""
+    for stream in tuple(streams):
+        with suppress(OSError):
+            stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -275,25 +283,45 @@ def _hint(status: int) -> str:
             return ""
 
 
-@contextmanager
-def _told(url: str, silence_s: float, safe: Callable[[str], str], *, begun: bool) -> Iterator[None]:
-    """What goes wrong on the way as an EngineError; `begun` when a part of the answer may have been given."""
-    at, end = show(url), "; the answer is not whole" if begun else ""
-    running = "is the server running? longctx engine doctor looks for servers"
-    try:
-        yield
-    except httpx.ConnectTimeout as error:
-        raise EngineError(f"{at}: can't be reached within {min(CONNECT_S, silence_s):g} s", running) from error
-    except httpx.ConnectError as error:
-        raise EngineError(f"{at}: can't be reached: {_reason(error, safe)}", running) from error
-    except httpx.TimeoutException as error:
-        hint = "reading a long prompt may take longer: the setting timeout_s"
-        raise EngineError(f"{at}: silent for {silence_s:g} s{end}", hint) from error
-    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    """What goes wrong on the way as an EngineError."""
+
+    url: str
+    silence_s: float
+    safe: Callable[[str], str]
+    deadline: Deadline
+
+    @contextmanager
+    def __call__(self, *, begun: bool) -> Iterator[None]:
+        """`begun` when a part of the answer may have been given."""
+        end = "; the answer is not whole" if begun else ""
+        try:
+            yield
+        except EngineError as error:
+            if self.deadline.passed:
+                raise self._late(end) from error
+            raise
+        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+            raise (self._late(end) if self.deadline.passed else self._broken(error, end)) from error
+        if self.deadline.passed:
+            raise self._late(end)
+
+    def _late(self, end: str) -> EngineError:
+        said = f"nothing of an answer for {self.silence_s:g} s" if end else f"no reply within {self.silence_s:g} s"
+        return EngineError(f"{show(self.url)}: {said}{end}", LATE_HINT)
+
+    def _broken(self, error: Exception, end: str) -> EngineError:
+        at = show(self.url)
+        match error:
+            case httpx.ConnectTimeout():
+                return EngineError(f"{at}: can't be reached within {min(CONNECT_S, self.silence_s):g} s", DOWN_HINT)
+            case httpx.ConnectError():
+                return EngineError(f"{at}: can't be reached: {self._reason(error)}", DOWN_HINT)
+            case httpx.TimeoutException():
+                return EngineError(f"{at}: silent for {self.silence_s:g} s{end}", LATE_HINT)
         broken = "the connection broke off" if isinstance(error, httpx.NetworkError) else "the connection failed"
-        hint = "the server's own log says why"
-        raise EngineError(f"{at}: {broken}: {_reason(error, safe)}{end}", hint) from error
+        return EngineError(f"{at}: {broken}: {self._reason(error)}{end}", "the server's own log says why")
 
-
-def _reason(error: Exception, safe: Callable[[str], str]) -> str:
-    return safe(re.sub(r"^\[(?:Errno|SSL)[^\]]*\] ", "", str(error))) or type(error).__name__
+    def _reason(self, error: Exception) -> str:
+        return self.safe(re.sub(r"^\[(?:Errno|SSL)[^\]]*\] ", "", str(error))) or type(error).__name__

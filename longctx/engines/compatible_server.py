@@ -137,7 +137,8 @@ def models(connection: Connection, base_url: str, *, is_needed: bool = True) -> 
             if refusal.status not in (404, 405, 501) or (is_needed and base == places[-1]):
                 raise
             continue
-        return Listing(base, _entries(base, document))
+        entries = _entries(base, document)
+        return Listing(base, {name: entry for name, entry in entries.items() if not connection.is_told(name)})
     return Listing(places[0], {})
 
 
@@ -158,6 +159,7 @@ class _Asked:
     def __init__(self, connection: Connection, root: str) -> None:
         self._connection = connection
         self._root = root
+        self.safe = connection.safe
 
     def __call__(
         self, path: str, body: Mapping[str, Any] | None = None, timeout_s: float = OPTIONAL_S
@@ -231,7 +233,7 @@ def _version(asked: _Asked, kind: Kind) -> str:
     if kind not in places:
         return ""
     path, field = places[kind]
-    return show(_word(asked(path).get(field))[:60])
+    return asked.safe(_word(asked(path).get(field)))[:60]
 
 
 def _context(asked: _Asked, kind: Kind, name: str, entry: Mapping[str, Any], timeout_s: float) -> int | None:

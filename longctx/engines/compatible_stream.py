@@ -56,6 +56,11 @@ class Chunk:
     is_reasoning: bool = False
     is_end: bool = False
 
+    @property
+    def has_content(self) -> bool:
+        """Whether a model said something."""
+        return bool(self.text or self.ids or self.is_reasoning)
+
 
 def chunks(pieces: Iterable[bytes], url: str) -> Iterator[Chunk]:
     """The chunks of an event stream; raises ServerSaid, and EngineError where it is no stream of answers.
@@ -129,7 +134,7 @@ def _ids(choice: dict[str, Any]) -> tuple[int, ...] | None:
     if not isinstance(names, list) or not all(isinstance(name, str) and name.startswith(_LISTED) for name in names):
         return None
     digits = [name.removeprefix(_LISTED) for name in names]
-    return tuple(int(found) for found in digits if re.fullmatch("[0-9]{1,9}", found))
+    return tuple(int(found) for found in digits if re.fullmatch("[0-9]{1,15}", found))
 
 
 def _usage(fields: dict[str, Any]) -> Usage | None:

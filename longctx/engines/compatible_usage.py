@@ -20,6 +20,7 @@ SAMPLED_LEAST = 0.9  # of what a sample leads to expect; for code, prose and JSO
 # and the largest in use are little larger: below the first share something was cut.
 JUDGED_FROM = 512  # tokens; of less, the server's chat template decides how its count compares
 CUT_BELOW, DOUBTED_BELOW = 0.6, 0.8
+MOST_TIMES, AROUND = 4, 4096  # times our count, and tokens that a server's own template may put around
 
 CUT_HINTS = {
     Kind.OLLAMA: "Ollama cuts prompts without a word at num_ctx: set OLLAMA_CONTEXT_LENGTH for its server, or num_ctx"
@@ -36,18 +37,35 @@ CACHED_HINTS = {
 CACHED_HINT = "the server does not report them"
 
 
-def check_count(read: int | None, prompt: Prompt, server: Server, connection: Connection) -> Warned | None:
-    """What is to be said of the server's count of the prompt's tokens; raises DoesNotFit where it shows a cut."""
+def check_count(
+    read: int | None, prompt: Prompt, server: Server, connection: Connection
+) -> tuple[int | None, Warned | None]:
+    """The server's count of the prompt's tokens where it can be believed, and what is to be said of it.
+
+    Raises DoesNotFit where it shows a cut.
+    """
     sent = len(prompt.ids)
     if read is None:
-        return Warned(f"{show(server.base)} does not report how many tokens it read, so a cut would not be seen")
+        said = f"{show(server.base)} does not report how many tokens it read, so a cut would not be seen"
+        return None, Warned(said)
     if server.takes_ids:
         if read < sent:
             raise cut(server, read, sent)
-        return Warned(f"the server counts {read:,} tokens, {sent:,} were sent") if read > sent else None
-    if sent < JUDGED_FROM:
-        return None
-    share = _expected_share(prompt, server, connection)
+        if read <= most_believed(sent):
+            return read, Warned(f"the server counts {read:,} tokens, {sent:,} were sent") if read > sent else None
+    share = None if server.takes_ids or sent < JUDGED_FROM else _expected_share(prompt, server, connection)
+    if read > most_believed(sent, share or 1.0):
+        return None, Warned(f"the server counts {read:,} tokens where {sent:,} were sent, which can't be")
+    return read, None if sent < JUDGED_FROM else _doubt(read, sent, share, server)
+
+
+def most_believed(sent: int, share: float = 1.0) -> int:
+    """The largest count that a prompt can have, whatever a server puts around it."""
+    return round(MOST_TIMES * max(share, 1.0) * sent) + AROUND
+
+
+def _doubt(read: int, sent: int, share: float | None, server: Server) -> Warned | None:
+    """What a count of another vocabulary's tokens says; raises DoesNotFit where it shows a cut."""
     if share is not None:
         if read < SAMPLED_LEAST * share * sent:
             raise cut(server, read, round(share * sent), "about ")
@@ -79,7 +97,8 @@ def _expected_share(prompt: Prompt, server: Server, connection: Connection) -> f
         return None
     text = "".join(turn.content for turn in messages(sample, llama4()))
     try:
-        return len(tokenised(connection, server, text)) / len(sample)
+        counted = min(len(tokenised(connection, server, text)), len(text.encode()))  # no token stands for less
+        return counted / len(sample)
     except EngineError:
         return None
 

@@ -8,11 +8,14 @@ is sent, nothing beyond 127.0.0.1 is asked, and nothing but the list of models.
 import os
 import re
 import socket
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ingest.naming import show
+from longctx.errors import EngineError
 
 PORTS: Mapping[int, str] = {
     8000: "vLLM",
@@ -23,13 +26,16 @@ PORTS: Mapping[int, str] = {
     1234: "LM Studio",
 }
 HOST = "127.0.0.1"
-CONNECT_S, ANSWER_S = 0.2, 2.0
+CONNECT_S = 0.2
+ANSWER_S = 2.0  # for all of the answer, however it comes
 LARGEST_LIST = 1 << 20
 FIRST_USER = 1000  # uids below it are the system's
 TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 LISTENS = "0A"
 # Addresses at which a socket takes what is sent to 127.0.0.1, as the kernel prints them on little-endian machines.
-TAKES_LOOPBACK = frozenset({"0100007F", "0" * 8, "0" * 32, "0000000000000000FFFF00000100007F"})
+# The last two are IPv4's own inside IPv6. Which sockets at :: take IPv6 only is not said there: each counts.
+MAPPED = "0000000000000000FFFF0000"
+TAKES_LOOPBACK = frozenset({"0100007F", "0" * 8, "0" * 32, MAPPED + "0" * 8, MAPPED + "0100007F"})
 NO_CHAT = re.compile(r"embed|rerank|whisper|minilm|\bbge\b|\bgte\b|\be5\b|\btts\b", re.IGNORECASE)
 
 
@@ -73,6 +79,17 @@ def owners(port: int, tables: Iterable[Path] = TABLES) -> frozenset[int]:
     return frozenset(found)
 
 
+def check_owner(port: int, tables: Iterable[Path] = TABLES) -> None:
+    """Raise EngineError where what listens there by now is not to be trusted with documents."""
+    if refused := _distrusted(port, tables):
+        if not _is_open(port):
+            refused = "nothing listens there"
+        raise EngineError(
+            f"the server that was found on port {port} is not asked any more: {refused}",
+            f"if it is to be trusted all the same, name it: --base-url http://{HOST}:{port}/v1",
+        )
+
+
 def _takes(local: str, port: int) -> bool:
     address, _, number = local.partition(":")
     return address in TAKES_LOOPBACK and int(number, 16) == port
@@ -95,13 +112,41 @@ def _distrusted(port: int, tables: Iterable[Path]) -> str:
     return f"it belongs to another user (uid {others[0]})" if others else ""
 
 
+class Hurried(socket.socket):
+    """A connection that is read from until its deadline only, even if something comes all the time."""
+
+    deadline: float
+
+    @classmethod
+    def connected(cls, port: int, seconds: float) -> "Hurried":
+        """To this machine; raises OSError."""
+        connection = cls(socket.AF_INET, socket.SOCK_STREAM)
+        connection.deadline = time.monotonic() + seconds
+        connection.settimeout(seconds)
+        try:
+            connection.connect((HOST, port))
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def recv_into(self, *given: Any) -> int:
+        """More of what comes; raises TimeoutError."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the answer takes too long")
+        self.settimeout(left)
+        return super().recv_into(*given)
+
+
 def _models(port: int) -> tuple[tuple[str, ...], str]:
     """The models listed that can chat, or why there are none."""
     import json
     from http.client import HTTPConnection, HTTPException
 
-    connection = HTTPConnection(HOST, port, timeout=ANSWER_S)
+    connection = HTTPConnection(HOST, port)
     try:
+        connection.sock = Hurried.connected(port, ANSWER_S)
         connection.request("GET", "/v1/models", headers={"Accept": "application/json"})
         answer = connection.getresponse()
         body = answer.read(LARGEST_LIST + 1)

@@ -31,7 +31,8 @@ class EngineSetup:
     """All that an engine is opened from; each takes what concerns it.
 
     `model` is a folder or a name at a server. `store` is the folder of stored prefixes, None where nothing is to be
-    kept; `logs` a folder for what an engine says of itself, which need not be there yet.
+    kept; `logs` a folder for what an engine says of itself, which need not be there yet. `found_port` is that of
+    a server that was found and not named: whose it is is looked at before each prompt.
     """
 
     logs: Path
@@ -47,6 +48,7 @@ class EngineSetup:
     kv_budget_bytes: int | None = None
     store: Path | None = None
     store_limit_bytes: int | None = None
+    found_port: int | None = None
 
 
 Opener = Callable[[EngineSetup], AbstractContextManager[Engine]]

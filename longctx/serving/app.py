@@ -4,12 +4,12 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,20 +19,19 @@ from longctx.engines.base import Finished, Prefilled, Warned
 from longctx.errors import DoesNotFit, LongctxError
 from longctx.serving import asked as asking
 from longctx.serving.asked import Asked
+from longctx.serving.body import SMALL, Bodies, largest_body
 from longctx.serving.fields import Fields, parse
 from longctx.serving.generation import Piece
 from longctx.serving.guard import Guard
-from longctx.serving.refusal import Refused
+from longctx.serving.refusal import Refused, error_body
 from longctx.serving.served import Served
 from longctx.serving.tokens import detokenized, tokenized
 from longctx.serving.wire import Reply, comment, error_event, model_card
 from longctx.serving.worker import ClientGone, Run, Worker
 
 log = logging.getLogger(__name__)
-LARGEST_BODY = 256 << 20
-SILENCE_S = 60.0  # a client that sends nothing of its body for so long is not waited for
 HEARTBEAT_S = 1.5
-JSON_TYPE = "application/json"
+OTHER_VALUES = 1 << 20  # that a body may hold beside the ids of a prompt
 
 T = TypeVar("T")
 Reader = Callable[[Fields, Served], Asked]
@@ -58,7 +57,7 @@ def application(worker: Worker, host: str, token: str | None) -> ASGIApp:
     }
     app = Starlette(
         routes=[Route(path, endpoint, methods=[method]) for path, (method, endpoint) in table.items()],
-        exception_handlers={Refused: _refused, HTTPException: _not_routed},
+        exception_handlers={Refused: _refused, HTTPException: _not_routed, Exception: _defect},
         lifespan=lifespan,
     )
     return Guard(app, host, token)
@@ -70,6 +69,8 @@ class Routes:
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
         self._created = int(time.time())
+        self._bodies = Bodies()
+        self._reading = asyncio.Lock()
 
     async def health(self, _request: Request) -> Response:
         """Whether requests can be served by now."""
@@ -107,16 +108,14 @@ class Routes:
         return self._worker.served
 
     async def _converted(self, request: Request, convert: Callable[[Fields, Served], dict[str, object]]) -> Response:
-        served, run = self._served(), self._worker.admit()
-        try:
-            return JSONResponse(await _read(request, lambda fields: convert(fields, served)))
-        finally:
-            run.close()
+        run, converted = await self._admitted(request, self._served(), convert)
+        run.close()
+        return JSONResponse(converted)
 
     async def _generate(self, request: Request, read: Reader) -> Response:
-        served, run = self._served(), self._worker.admit()
+        served = self._served()
+        run, asked = await self._admitted(request, served, read)
         try:
-            asked = await _read(request, lambda fields: read(fields, served))
             reply = Reply(asked=asked, model=served.name, version=served.version, created=int(time.time()))
             self._worker.submit(run, asked)
             if asked.stream:
@@ -127,6 +126,21 @@ class Routes:
             raise
         run.close()
         return response
+
+    async def _admitted(self, request: Request, served: Served, read: Callable[[Fields, Served], T]) -> tuple[Run, T]:
+        """A place in the line, taken when all of the body is there, and what it says."""
+        async with self._bodies.received(request, largest_body(served.context_tokens)) as body:
+            run = self._worker.admit()
+            try:
+                return run, await self._read(body, lambda fields: read(fields, served), served.context_tokens)
+            except BaseException:
+                run.close()
+                raise
+
+    async def _read(self, body: bytearray, read: Callable[[Fields], T], most_ids: int) -> T:
+        """What a body says, read beside the event loop: a million ids take a while. Large ones follow one another."""
+        async with self._reading if len(body) > SMALL else nullcontext():
+            return await asyncio.to_thread(lambda: read(parse(body, most_ids + OTHER_VALUES)))
 
 
 class Streamed(StreamingResponse):
@@ -201,39 +215,6 @@ async def _abandon(request: Request, run: Run) -> None:
     run.abandon()
 
 
-async def _read(request: Request, read: Callable[[Fields], T]) -> T:
-    """What a body says, read beside the event loop: a million ids take a while."""
-    body = await _body(request)
-    return await asyncio.to_thread(lambda: read(parse(body)))
-
-
-async def _body(request: Request) -> bytes:
-    """The body, of JSON's type and no larger than a prompt can be; raises Refused."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != JSON_TYPE:
-        raise Refused(f"the body must be {JSON_TYPE}", status=415)
-    declared = request.headers.get("content-length", "0")
-    if not declared.isdecimal() or int(declared) > LARGEST_BODY:
-        raise _too_large()
-    parts, size = list[bytes](), 0
-    stream = request.stream()
-    try:
-        while part := await asyncio.wait_for(anext(stream, b""), SILENCE_S):
-            size += len(part)
-            if size > LARGEST_BODY:
-                raise _too_large()
-            parts.append(part)
-    except TimeoutError as error:
-        raise Refused("the body did not come", status=408) from error
-    except ClientDisconnect as error:
-        raise Refused("the client is gone") from error
-    return b"".join(parts)
-
-
-def _too_large() -> Refused:
-    return Refused(f"the body is larger than {LARGEST_BODY >> 20} MiB", status=413)
-
-
 def _failure(error: Exception) -> Refused:
     """What a run died of, as an answer; a request that does not fit is its sender's."""
     if isinstance(error, DoesNotFit):
@@ -272,3 +253,8 @@ def _not_routed(request: Request, error: Exception) -> Response:
     message = f"{request.method} is not answered there" if error.status_code == 405 else "there is nothing here"
     refused = Refused(message, status=error.status_code)
     return JSONResponse(refused.body(), error.status_code, error.headers)
+
+
+def _defect(_request: Request, error: Exception) -> Response:
+    """Anything that was not expected; the guard, to which it goes on, logs it."""
+    return JSONResponse(error_body(f"a defect of longctx: {type(error).__name__}", kind="server_error"), 500)

@@ -7,14 +7,16 @@ from typing import Any
 
 from ingest.naming import show
 from longctx.serving.refusal import Refused
+from longctx.serving.structure import check_structure
 
 LONGEST_SHOWN = 60
 
 
-def parse(body: bytes) -> "Fields":
-    """The fields of a body; raises Refused for what is no JSON object, or nested deeper than a request can be."""
+def parse(body: bytes | bytearray, most_values: int) -> "Fields":
+    """The fields of a body; raises Refused for what is no JSON object, or holds more than a request can."""
+    check_structure(body, most_values)
     try:
-        parsed = json.loads(body, parse_constant=_no_constant)
+        parsed = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else "it is not JSON in UTF-8"
         raise Refused(f"the body can't be read: {reason}") from error
@@ -65,7 +67,8 @@ class Fields:
     def number(self, name: str, *, default: float, most: float, above: float | None = None) -> float:
         """A number from 0 to `most`, or above `above`."""
         value = self._values.get(name, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        is_number = isinstance(value, float) and math.isfinite(value)  # an int may be too large to be asked for that
+        if not is_number and type(value) is not int:
             raise self.refused(name, "must be a number")
         if not (0 if above is None else above) <= value <= most or value == above:
             bounds = f"from 0 to {most:g}" if above is None else f"above {above:g}, and at most {most:g}"

@@ -65,8 +65,11 @@ def config(app: "ASGIApp") -> "Config":
     """How uvicorn serves an application of ours: no log of its own, as addresses in it may hold what was asked."""
     import uvicorn
 
+    from longctx.serving.connections import Connection
+
     return uvicorn.Config(
         app,
+        http=Connection,
         log_config=None,
         access_log=False,
         server_header=False,

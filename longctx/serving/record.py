@@ -6,14 +6,17 @@ A number alone may belong to another process by now: nothing is ended, nor calle
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from longctx import paths
 from longctx.errors import UsageError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 LARGEST_RECORD = 1 << 20
+LARGEST_PID = 2**31 - 1
 DEAD_STATES = "ZX"  # a zombie has ended, and waits to be noticed
 
 
@@ -68,8 +71,15 @@ class Records:
 
     def all(self) -> list[ServerRecord]:
         """Every record by its name, of dead servers too."""
-        found = (_read(path) for path in sorted(self.servers.glob("*.json")))
+        found = (_read(path) for path in self._files())
         return [record for record in found if record is not None]
+
+    def unreadable(self) -> list[Path]:
+        """Files that lie among the records and are none: `all` passes them over."""
+        return [path for path in self._files() if path.exists() and _read(path) is None]
+
+    def _files(self) -> list[Path]:
+        return sorted(self.servers.glob("*.json"))
 
 
 def checked_name(name: str) -> str:
@@ -91,14 +101,25 @@ def birth(pid: int) -> str:
 
 
 def _read(path: Path) -> ServerRecord | None:
+    """The record in a file, None for what is none, or lies under another name than its own."""
     try:
-        if path.stat().st_size > LARGEST_RECORD:
+        if not path.is_file() or path.stat().st_size > LARGEST_RECORD:
             return None
         given = json.loads(path.read_text("utf-8"))
         values = {field.name: given[field.name] for field in fields(ServerRecord)}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    command = values["command"]
-    texts = [*(values[name] for name in ("name", "born", "url", "engine", "model")), *command]
-    is_sound = all(isinstance(text, str) for text in texts) and type(values["pid"]) is int and values["pid"] > 1
-    return ServerRecord(**{**values, "command": tuple(command)}) if is_sound and values["name"] == path.stem else None
+    if not _is_sound(values) or values["name"] != path.stem:
+        return None
+    return ServerRecord(**{**values, "command": tuple(values["command"])})
+
+
+def _is_sound(values: Mapping[str, Any]) -> bool:
+    """Whether each field is of its kind; the name is one that `checked_name` takes."""
+    command, pid = values["command"], values["pid"]
+    if not isinstance(command, list) or type(pid) is not int or not 1 < pid <= LARGEST_PID:
+        return False
+    shown = [values[name] for name in ("name", "born", "url", "engine")]
+    if not all(isinstance(text, str) and text.isprintable() for text in shown):
+        return False
+    return all(isinstance(text, str) for text in (values["model"], *command)) and bool(NAME.fullmatch(values["name"]))

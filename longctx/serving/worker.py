@@ -125,6 +125,7 @@ class Worker:
                 self.served = served
                 for run in iter(self._waiting.get, None):
                     self._carry_out(served, run)
+                    self._active.discard(run)  # its place is free, although its answer may not have been read yet
         except Exception as error:  # noqa: BLE001 - the wall of this thread; whoever runs the server tells it
             self.failure = error
         self._ended()

@@ -45,8 +45,8 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             self.server.cut_off.set()  # the client is gone
 
-    def begin(self, status: int, kind: str, **headers: str) -> None:
-        self.send_response(status)
+    def begin(self, status: int, kind: str, reason: str | None = None, **headers: str) -> None:
+        self.send_response(status, reason)
         self.send_header("Content-Type", kind)
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
@@ -123,11 +123,13 @@ def says(document: Any, status: int = 200, **headers: str) -> Route:
     return route
 
 
-def sends(content: bytes, kind: str = "text/event-stream", status: int = 200, **headers: str) -> Route:
+def sends(
+    content: bytes, kind: str = "text/event-stream", status: int = 200, reason: str | None = None, **headers: str
+) -> Route:
     """These bytes at once, then the end of the connection."""
 
     def route(handler: Handler, asked: Asked) -> None:
-        handler.begin(status, kind, **headers)
+        handler.begin(status, kind, reason, **headers)
         handler.write(content)
 
     return route
@@ -165,6 +167,17 @@ def never_ends(content: bytes, kind: str = "text/event-stream") -> Route:
         handler.begin(200, kind)
         while True:
             handler.write(content)
+
+    return route
+
+
+def trickles(head: bytes, piece: bytes, pause_s: float = 0.05) -> Route:
+    """These bytes without a line of its own before them, then the same piece after each pause until the client goes."""
+
+    def route(handler: Handler, asked: Asked) -> None:
+        handler.write(head)
+        while not handler.server.cut_off.wait(pause_s):
+            handler.write(piece)
 
     return route
 

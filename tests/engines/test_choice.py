@@ -5,19 +5,22 @@ import os
 import socket
 import subprocess
 import sys
+from array import array
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from longctx.engines import choice, loopback
+from longctx.engines.base import Sampling, contiguous
 from longctx.engines.choice import choose, passed, pick
-from longctx.engines.loopback import TABLES, Server, owners, servers
-from longctx.engines.opening import EngineSetup
+from longctx.engines.loopback import TABLES, Server, check_owner, owners, servers
+from longctx.engines.opening import EngineSetup, open_engine
 from longctx.errors import EngineError
+from tests.engines.faulty_server import FaultyServer, events, lists, said, sends, usage
 
 LINUX = pytest.mark.skipif(not TABLES[0].exists(), reason="needs /proc/net/tcp")
 
@@ -240,6 +243,8 @@ STRANGER = 64_001
         ([("00000000:" + HEX, "0A", STRANGER), ("0100007F:" + HEX, "0A", 0)], {STRANGER, 0}),
         ([("0" * 32 + ":" + HEX, "0A", STRANGER)], {STRANGER}),
         ([("0000000000000000FFFF00000100007F:" + HEX, "0A", STRANGER)], {STRANGER}),
+        ([("0000000000000000FFFF000000000000:" + HEX, "0A", STRANGER)], {STRANGER}),
+        ([("0" * 32 + ":" + HEX, "0A", 0), ("0" * 8 + ":" + HEX, "0A", STRANGER)], {STRANGER, 0}),
         ([("0100007F:" + HEX, "01", STRANGER)], set()),  # a connection, no listener
         ([("0100007F:1F41", "0A", STRANGER)], set()),  # another port
         ([("0200A8C0:" + HEX, "0A", STRANGER)], set()),  # another address
@@ -255,6 +260,10 @@ def test_owners_are_those_who_would_get_it(tmp_path: Path, rows: list[tuple[str,
     [
         ([("0100007F", STRANGER)], f"it belongs to another user (uid {STRANGER})"),
         ([("0100007F", 0), ("00000000", STRANGER)], f"it belongs to another user (uid {STRANGER})"),
+        (
+            [("0" * 32, 0), ("0000000000000000FFFF000000000000", STRANGER)],
+            f"it belongs to another user (uid {STRANGER})",
+        ),
         ([("0100007F", 65_534)], "it belongs to another user (uid 65534)"),
         ([], "whose it is can't be told"),
         ([("0100007F", 999)], ""),
@@ -269,6 +278,66 @@ def test_only_our_own_servers_and_the_systems_are_asked(
         (found,) = servers({port: "vLLM"}, tables=[known])
     assert found.refused == refused
     assert bool(asked) is (refused == "")
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX-",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    ],
+)
+def test_an_answer_that_never_ends_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, head: bytes) -> None:
+    monkeypatch.setattr(loopback, "ANSWER_S", 0.3)
+    over = Event()
+
+    def dribble(listener: socket.socket) -> None:
+        listener.accept()[0].close()  # it is tried, then asked
+        with listener.accept()[0] as connection, suppress(OSError):
+            connection.sendall(head)
+            while not over.wait(0.05):
+                connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n" if b"103" in head else b":")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=dribble, args=(listener,))
+        thread.start()
+        looked = list[Server]()
+        looking = Thread(target=lambda: looked.extend(servers({listener.getsockname()[1]: "vLLM"})), daemon=True)
+        looking.start()
+        looking.join(10)
+        over.set()
+        thread.join()
+    assert [bool(server.refused) for server in looked] == [True]
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+def test_a_found_server_is_looked_at_again_before_each_prompt(
+    setup: EngineSetup, monkeypatch: pytest.MonkeyPatch, is_named: bool
+) -> None:
+    whose = [os.getuid()]
+    monkeypatch.setattr(loopback, "owners", lambda port, tables: frozenset(whose))
+    answer = sends(events(said("38 m."), said("", "stop"), usage(5)))
+    prompt, sampling = contiguous(array("I", range(100, 110)), 8192), Sampling(max_tokens=4)
+    with FaultyServer({"/v1/models": lists(), "/v1/chat/completions": answer}) as server:
+        port = int(server.root.rpartition(":")[2])
+        named = with_(setup, base_url=f"{server.root}/v1") if is_named else setup
+        chosen = choose("auto", named, ports={port: "vLLM"})
+        with open_engine(chosen.name, chosen.setup) as engine:
+            list(engine.generate(prompt, sampling))
+            count, whose[:] = len(server.asked), [STRANGER]
+            if is_named:
+                list(engine.generate(prompt, sampling))
+                return
+            with pytest.raises(EngineError, match=f"port {port} is not asked any more: it belongs to another user"):
+                list(engine.generate(prompt, sampling))
+            assert len(server.asked) == count
+
+
+def test_a_found_server_that_is_gone_is_said_to_be(closed_port: int) -> None:
+    with pytest.raises(EngineError, match=f"port {closed_port} is not asked any more: nothing listens there"):
+        check_owner(closed_port)
 
 
 def test_a_server_of_somebody_else_is_named_and_not_taken(setup: EngineSetup, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -218,6 +218,42 @@ class TestIds:
         assert found[:2] == [Prefilled(done=4, total=sent, cached=2), Prefilled(done=sent, total=sent, cached=2)]
         assert finished(found).cached_tokens == 2
 
+    def test_progress_that_does_not_rise_or_is_of_no_such_prompt_is_not_told(self) -> None:
+        sent = len(prompt().ids)
+        told = [(4, sent), (4, sent), (3, sent), (5, 2**50), (sent, sent)]
+        stages = [{"prompt_progress": {"total": total, "cache": 0, "processed": done}} for done, total in told]
+        found, _ = run(takes_ids("llamacpp", sends(events(*stages, given([5], "stop"), usage(sent)))))
+        assert [event.done for event in found if isinstance(event, Prefilled)] == [4, sent]
+
+    @pytest.mark.parametrize("token", [202_048, 300_000, 2**32, 2**52])
+    def test_a_token_that_no_vocabulary_has_ends_the_answer(self, token: int) -> None:
+        got: list[EngineEvent] = []
+        routes = takes_ids("longctx", sends(events(given([5]), given([6, token, 7], "stop"), usage(len(prompt().ids)))))
+        raises = pytest.raises(EngineError, match=f"token {token:,} came.*not whole")
+        with FaultyServer(routes) as server, open_engine("openai", setup(server)) as engine, raises:
+            got.extend(engine.generate(prompt(), sampling()))
+        assert got == [Token(5), Token(6)]
+
+    def test_a_token_named_in_logprobs_that_no_vocabulary_has(self) -> None:
+        listed = {"choices": [{"text": "??", "logprobs": {"tokens": ["token_id:11", "token_id:9999999999"]}}]}
+        with pytest.raises(EngineError, match="token 9,999,999,999 came"):
+            run(takes_ids("vllm", sends(events(listed))))
+
+    def test_control_tokens_are_left_out_of_an_answer(self) -> None:
+        answer = given([5, HEADER_START, 6, HEADER_START + 1, 201_999, 7, END_OF_TURN], "stop")
+        found, _ = run(takes_ids("longctx", sends(events(answer, usage(len(prompt().ids), 7)))))
+        assert [event.id for event in found if isinstance(event, Token)] == [5, 6, 7]
+        assert [message for message in warnings(found) if "control tokens" in message] == warnings(found)
+        assert len(warnings(found)) == 1
+        assert finished(found).answer_tokens == 3
+
+    def test_ids_of_a_server_that_gets_text_are_of_another_vocabulary(self) -> None:
+        chunk = said("38 m", "stop")
+        chunk["choices"][0]["token_ids"] = [5, 300_000]
+        found, _ = run({CHAT: sends(events(chunk, usage(40)))})
+        assert text(found) == "38 m"
+        assert not [event for event in found if isinstance(event, Token)]
+
     def test_control_tokens_with_other_ids_mean_text(self) -> None:
         routes = takes_ids("vllm", ANSWER) | {"/tokenize": tokenizes({"<|eot|>": 9}), CHAT: ANSWER}
         found, server = run(routes)
@@ -238,6 +274,28 @@ class TestCounts:
         stage = {"prompt_progress": {"total": 4, "cache": 0, "processed": 1}}
         with pytest.raises(DoesNotFit, match="only 4 of"):
             run(takes_ids("longctx", never_ends(events(stage, done=False))))
+
+    def test_more_cached_tokens_than_the_prompt_has(self) -> None:
+        found, _ = run({CHAT: sends(events(said("38", "stop"), usage(40, cached=99_999_999)))})
+        assert (finished(found).prompt_tokens, finished(found).cached_tokens) == (40, 40)
+
+    def test_more_tokens_of_answer_than_were_asked_for(self) -> None:
+        found, _ = run({CHAT: sends(events(said("It is "), said("38 m", "stop"), usage(40, 2**52)))})
+        assert finished(found).answer_tokens == 2
+
+    @pytest.mark.parametrize("owner", ["somebody", "vllm"])
+    def test_a_count_that_can_not_be_is_not_believed(self, owner: str) -> None:
+        answer = sends(events(said("38", "stop"), usage(2**53 - 1, cached=2**53 - 1)))
+        found, _ = run(takes_ids(owner, answer) | {CHAT: answer})
+        ours = len(prompt().ids)
+        assert (finished(found).prompt_tokens, finished(found).cached_tokens) == (ours, ours)
+        assert any("which can't be" in message for message in warnings(found))
+
+    def test_a_count_below_nothing_is_none(self) -> None:
+        found, _ = run({CHAT: sends(events(said("38", "stop"), usage(-5, -7, cached=-1)))})
+        end = finished(found)
+        assert (end.prompt_tokens, end.cached_tokens, end.answer_tokens) == (len(prompt().ids), None, 1)
+        assert any("does not report" in message for message in warnings(found))
 
     def test_ollama_is_named_with_its_switch(self) -> None:
         routes = {"/v1/models": lists("library"), CHAT: sends(events(said("38", "stop"), usage(5)))}
@@ -395,6 +453,12 @@ class TestServers:
         with ExitStack() as stack:
             engine = self.opened(stack, {"/v1/models": lists("x", "nomic-embed-text", "llama")})
             assert engine.identity().model == "llama"
+
+    def test_a_version_that_is_the_key_is_not_shown(self) -> None:
+        routes = takes_ids("vllm", ANSWER) | {"/version": says({"version": "sk-very-secret"})}
+        with ExitStack() as stack:
+            engine = self.opened(stack, routes, api_key="sk-very-secret")
+            assert engine.identity().version == "vLLM [key]"
 
     def test_the_key_goes_out_but_is_shown_nowhere(self) -> None:
         with ExitStack() as stack:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from longctx.completion import chat_ids
-from longctx.engines.base import Sampling, Text, Warned, contiguous
+from longctx.engines.base import Finish, Finished, Sampling, Text, Warned, contiguous
 from longctx.engines.compatible_http import LARGEST_SHOWN, is_too_long
 from longctx.engines.compatible_stream import ServerSaid, chunk, chunks
 from longctx.engines.opening import EngineSetup, open_engine
@@ -31,12 +31,13 @@ from tests.engines.faulty_server import (
     said,
     says,
     sends,
+    trickles,
     usage,
 )
 
 CHAT = "/v1/chat/completions"
 KEY = "sk-very-secret"
-PROMPT = contiguous(chat_ids("How high is the lighthouse?", llama4()))
+PROMPT = contiguous(chat_ids("How high is the lighthouse? " * 100, llama4()))
 PART = events(said("It is "), done=False)
 WAITING = threading.Event()  # never set: a server that is silent
 
@@ -99,7 +100,42 @@ FAULTS: dict[str, tuple[Route, str, ExitCode, str]] = {
         ExitCode.ENGINE,
         "It is ",
     ),
-    "broken off": (sends(events(said("It is "), said("", "abort"))), "broke off (abort)", ExitCode.ENGINE, "It is "),
+    "filtered": (
+        sends(events(said("It is "), said("", f"content_filter {KEY}\x1b"), usage(700), done=False)),
+        r"the server ended the answer: content_filter [key]\x1b; the answer is not whole",
+        ExitCode.ENGINE,
+        "It is ",
+    ),
+    "calls tools": (
+        sends(events(said("It is ", "tool_calls"), usage(700))),
+        "the server ended the answer: tool_calls; the answer is not whole",
+        ExitCode.ENGINE,
+        "It is ",
+    ),
+    "a reason of its own": (
+        sends(b"", status=500, kind="text/plain", reason=f"x {KEY} \x1b" + "y" * 999),
+        r"500 x [key] \x1byyy",
+        ExitCode.ENGINE,
+        "",
+    ),
+    "nothing without end": (
+        sends(events(said("It is "), *[said("")] * 2000)),
+        "chunks without an end, and nothing in them; the answer is not whole",
+        ExitCode.ENGINE,
+        "It is ",
+    ),
+    "a stage without end": (
+        never_ends(events({"prompt_progress": {"total": 700, "processed": 3, "cache": 0}}, done=False)),
+        "chunks without an end, and nothing in them; the answer is not whole",
+        ExitCode.ENGINE,
+        "",
+    ),
+    "broken off": (
+        sends(events(said("It is "), said("", "abort"))),
+        "the server ended the answer: abort; the answer is not whole",
+        ExitCode.ENGINE,
+        "It is ",
+    ),
     "silent midway": (falls_silent(PART, WAITING), "silent for 0.4 s; the answer is not", ExitCode.ENGINE, "It is "),
     "silent": (falls_silent(b"", WAITING), "silent for 0.4 s", ExitCode.ENGINE, ""),
     "endless line": (never_ends(b"data: " + b"x" * 65536), "a line of more than 8 MiB", ExitCode.ENGINE, ""),
@@ -149,6 +185,84 @@ def test_each_fault_is_one_line_with_what_had_come(name: str) -> None:
         assert server.root in str(error)
 
 
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+SLOW: dict[str, tuple[Route, str, str]] = {
+    "early hints": (trickles(b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"), "no reply within 0.4 s", ""),
+    "a head": (trickles(b"HTTP/1.1 200 OK\r\n", b"X"), "no reply within 0.4 s", ""),
+    "a refusal": (trickles(b"HTTP/1.1 500 Oh\r\nContent-Type: text/plain\r\n\r\nbroken", b"!"), "500 Oh: broken!", ""),
+    "a document": (
+        trickles(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n", b" "),
+        "nothing of an answer for 0.4 s",
+        "",
+    ),
+    "comments": (trickles(HEAD + PART, b": alive\n\n"), "nothing of an answer for 0.4 s", "It is "),
+    "empty words": (trickles(HEAD + PART, events(said(""), done=False)), "nothing of an answer for 0.4 s", "It is "),
+    "the same stage": (
+        trickles(HEAD, events({"prompt_progress": {"total": 700, "processed": 3, "cache": 0}}, done=False)),
+        "nothing of an answer for 0.4 s",
+        "",
+    ),
+    "the size of a chunk": (
+        trickles(HEAD.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n") + b"5;", b"x"),
+        "nothing of an answer for 0.4 s",
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_what_comes_piece_by_piece_is_not_waited_for_without_end(name: str) -> None:
+    route, fragment, kept = SLOW[name]
+    with FaultyServer({"/v1/models": lists(), CHAT: route}) as server:
+        begun_s = time.monotonic()
+        error, got = fail(server.root, timeout_s=0.4)
+        assert time.monotonic() - begun_s < 4
+        checked(error, fragment, ExitCode.ENGINE)
+        assert got == kept
+        assert server.cut_off.wait(5)
+
+
+def test_time_that_the_reader_takes_is_no_silence() -> None:
+    route = trickles(HEAD, events(said("x"), done=False), 0.01)
+    with (
+        FaultyServer({"/v1/models": lists(), CHAT: route}) as server,
+        open_engine("openai", setup(server.root, timeout_s=0.3)) as engine,
+    ):
+        answer = engine.generate(PROMPT, Sampling(max_tokens=16))
+        assert next(answer) == Text("x")
+        time.sleep(0.8)
+        assert next(answer) == Text("x")
+
+
+def test_an_answer_that_goes_on_may_last_longer_than_a_silence() -> None:
+    route = trickles(HEAD, events(said("x"), done=False), 0.02)
+    with (
+        FaultyServer({"/v1/models": lists(), CHAT: route}) as server,
+        open_engine("openai", setup(server.root, timeout_s=0.5)) as engine,
+    ):
+        found = [event for event in engine.generate(PROMPT, Sampling(max_tokens=1)) if isinstance(event, Text)]
+    assert len(found) > 30
+
+
+def test_what_is_behind_the_end_is_not_waited_for_without_end() -> None:
+    route = trickles(HEAD + PART + events(said("38 m.", "stop"), usage(700), done=False), b": alive\n\n")
+    with (
+        FaultyServer({"/v1/models": lists(), CHAT: route}) as server,
+        open_engine("openai", setup(server.root, timeout_s=0.3)) as engine,
+    ):
+        *_, end = engine.generate(PROMPT, Sampling(max_tokens=16))
+    assert isinstance(end, Finished)
+    assert end.reason is Finish.STOP
+
+
+def test_no_thread_is_left() -> None:
+    with FaultyServer({"/v1/models": refused("no", 401)}) as server:
+        fail(server.root)
+    for thread in [thread for thread in threading.enumerate() if thread.name == "deadline"]:
+        thread.join(5)
+        assert not thread.is_alive()
+
+
 LISTING_FAULTS: dict[str, tuple[Route, str | None, str]] = {
     "no model": (says({"data": []}), None, "the server has no model"),
     "several models": (lists("x", "one", "two\x1b[2J"), None, r"several models: one, two\x1b[2J"),
@@ -159,6 +273,11 @@ LISTING_FAULTS: dict[str, tuple[Route, str | None, str]] = {
     "nothing there": (says({"detail": "Not Found"}, 404), None, "404"),
     "moved": (sends(b"", "text/plain", 301, Location="https://elsewhere.example/"), None, "elsewhere.example"),
     "silent": (falls_silent(b"", WAITING), None, "silent for"),
+    "the key as a reason": (sends(b"", "text/plain", 401, reason=f"bad key {KEY}"), None, "401 bad key [key]"),
+    "the key as a model": (lists("x", KEY, f"{KEY}-2"), None, "the server has no model"),
+    "early hints": (trickles(b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"), None, "no reply within"),
+    "slow head": (trickles(b"HTTP/1.1 200 OK\r\n", b"X"), None, "no reply within"),
+    "slow refusal": (trickles(b"HTTP/1.1 500 x\r\n\r\n", b"x"), None, "500 x: xx"),
 }
 
 
@@ -166,7 +285,9 @@ LISTING_FAULTS: dict[str, tuple[Route, str | None, str]] = {
 def test_a_server_that_can_not_be_used_is_refused_as_it_is_opened(name: str) -> None:
     route, model, fragment = LISTING_FAULTS[name]
     with FaultyServer({"/v1/models": route}) as server:
-        error, _ = fail(server.root, model=model, timeout_s=0.4 if name == "silent" else 5.0)
+        error, _ = fail(
+            server.root, model=model, timeout_s=0.4 if name.startswith(("silent", "early", "slow")) else 5.0
+        )
         checked(error, fragment, ExitCode.ENGINE)
         assert server.root in str(error)
 
@@ -221,9 +342,11 @@ def test_a_long_pause_is_not_waited_for() -> None:
 @pytest.mark.parametrize("size", [1, 60_000])
 def test_an_endless_answer_is_cut_off(size: int) -> None:
     route = never_ends(events(said("x" * size), done=False))
-    with FaultyServer({"/v1/models": lists(), CHAT: route}) as server:
-        with open_engine("openai", setup(server.root)) as engine:
-            found = list(engine.generate(PROMPT, Sampling(max_tokens=16)))
+    with (
+        FaultyServer({"/v1/models": lists(), CHAT: route}) as server,
+        open_engine("openai", setup(server.root)) as engine,
+    ):
+        found = list(engine.generate(PROMPT, Sampling(max_tokens=16)))
         assert server.cut_off.wait(5)
     assert any(isinstance(event, Warned) and "cut off" in event.message for event in found)
     assert sum(len(event.text) for event in found if isinstance(event, Text)) <= 16 * 64 + 4096

@@ -37,7 +37,7 @@ def answer(make_tree: Make, open_corpus: Open, tmp_path: Path) -> Path:
 def test_all_stand(answer: Path) -> None:
     result = run(answer)
     assert (result.exit_code, result.stdout) == (0, "[1] verified    tides.md:1\n")
-    assert result.stderr.endswith("all 1 citations stand\n")
+    assert result.stderr.endswith("1 citation: all stand\n")
 
 
 def test_standard_input_and_silence(answer: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_moved_quote_stands_at_its_new_place(answer: Path, tmp_path: Path) -> 
 def test_a_changed_quote_ends_in_the_evidence_gate(answer: Path, tmp_path: Path) -> None:
     (tmp_path / "tree/tides.md").write_text(TIDES.replace("38", "39"))
     result = run(answer)
-    assert isinstance(result.exception, EvidenceGate) and "1 of 1" in str(result.exception)
+    assert isinstance(result.exception, EvidenceGate) and "1 no longer stand" in str(result.exception)
     assert result.stdout == '[1] changed     tides.md:1  "The lighthouse of Ostend is 38 metres high."\n'
 
 

@@ -1,11 +1,12 @@
 import re
+from collections.abc import Generator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.document import Document, Kind
-from longctx.cited import CitedText
+from longctx.cited import CitedText, Delta
 from longctx.events import CitationResolved, TextDelta
 from longctx.manifest import Entry
 from longctx.sent import Sent
@@ -61,10 +62,13 @@ def told(*parts: str) -> CitedText:
         ("As [^7] says, [^1]: x", "As \\[^7] says, \\[^1]: x"),
         ("As \\[^7] and \\\\[^7]", "As \\[^7] and \\\\\\[^7]"),
         ("[[none]^7]", "[\\^7]"),
+        ("[[none]^[^7]", "[\\^\\[^7]"),
         ("\\\\\\[^7]", "\\\\\\[^7]"),
         ("`[^7]` and [d9]", "`[^7]` and [^1]"),
         ("[d1]: see", "[^1] : see"),
         ("【d1】(x)", "[^1] (x)"),
+        ('```\nx = r"[^1]:(x)"\n```', '```\nx = r"[^1]:(x)"\n```'),
+        ("```\n[^1]\n:\n[^1] (x)\n```\n[d1]", "```\n[^1]\n:\n[^1] (x)\n```\n[^1]"),
         ("a[d1] and  two  blanks\n", "a[d1] and  two  blanks"),
     ],
 )
@@ -117,6 +121,11 @@ PARTS = st.sampled_from(
         "潮",
         "[^",
         "- ",
+        "```\n",
+        "\n```\n",
+        "`[^1]`",
+        "[^1]:(x)",
+        "-",
     ]
 )
 
@@ -128,6 +137,41 @@ def test_any_cutting_gives_the_same_answer(parts: list[str], data: st.DataObject
     places = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=10)))
     cut = [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]
     assert told(*cut).markdown == told(text).markdown == told(*text).markdown
+
+
+def interrupted(text: str, at: int) -> tuple[list[Delta], CitedText] | None:
+    """What was given out where the consumer was interrupted at a yield and then finished; None past the last one."""
+    cited, deltas = CitedText(sent()), []
+    taking = cited.feed(text)
+    for number, delta in enumerate(taking):
+        deltas.append(delta)
+        if number == at:
+            assert isinstance(taking, Generator)
+            with pytest.raises(KeyboardInterrupt):
+                taking.throw(KeyboardInterrupt)
+            return [*deltas, *cited.finish()], cited
+    return None
+
+
+def test_an_interrupted_consumer_loses_nothing() -> None:
+    text = (
+        'It turns [d1: "turns at noon"] at noon; [d2: "Seven ships"; d9] lost.\n```\nx\n```\n[d1: "noon"] End. [none] '
+    )
+    whole, at = told(text), 0
+    while (after := interrupted(text, at)) is not None:
+        deltas, cited = after
+        assert (cited.markdown, cited.citations, cited.found) == (whole.markdown, whole.citations, False)
+        assert "".join(delta.text for delta in deltas if isinstance(delta, TextDelta)) == whole.markdown
+        resolved = tuple(delta.citation for delta in deltas if isinstance(delta, CitationResolved))
+        assert resolved == whole.citations
+        at += 1
+    assert at >= 2 * len(whole.citations) > 4
+
+
+def test_a_citation_that_is_given_out_is_one_of_the_answer() -> None:
+    cited = CitedText(sent())
+    for delta in cited.feed('It turns [d1: "turns at noon"], and. '):
+        assert not isinstance(delta, CitationResolved) or delta.citation in cited.citations
 
 
 @settings(max_examples=300, deadline=None)

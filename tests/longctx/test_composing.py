@@ -97,7 +97,9 @@ def follow(
     """A conversation in which each answer is as given."""
     composed, exchanges = list[Composed](), list[Exchange]()
     for n, question in enumerate(questions):
-        made = compose(corpus, question, conversation=exchanges, earlier=questions[:n], **options)  # type: ignore[arg-type]
+        known = {"topic": composed[-1].topic, "left_out": composed[-1].left_out} if composed else {}
+        before = {"conversation": exchanges, "earlier": questions[:n], **known}
+        made = compose(corpus, question, **before, **options)  # type: ignore[arg-type]
         composed.append(made)
         said = array("I", corpus.tokenizer.encode(answers[n % len(answers)]))
         exchanges.append(Exchange(made.question, said, made.opens_window))
@@ -244,6 +246,93 @@ def test_small_limits_are_kept_in_a_long_conversation(large: Corpus, limit: int)
         text = check(large, composed, turns=n - composed.left_out)
         assert text.startswith("user\n\n" + wording.preamble(large.record.tag))
         assert f"def m{n - 1}_7" in text
+
+
+def repeats(composed: Sequence[Composed]) -> list[bool]:
+    """Whether each prompt but the first begins with all of the one before, in the same windows."""
+    return [
+        after.prompt.ids[: len(before.prompt.ids)] == before.prompt.ids
+        and after.prompt.starts[: len(before.prompt.starts)] == before.prompt.starts
+        for before, after in pairwise(composed)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("limit", "answer", "most"), [(60_000, 60, 6), (30_000, 60, 6), (20_000, 30, 7), (20_000, 60, 7)]
+)
+def test_most_follow_ups_in_a_limit_repeat_all_that_came_before(
+    large: Corpus, limit: int, answer: int, most: int
+) -> None:
+    questions = [f"what does long_{2 * n} return?" for n in range(11)]
+    composed = follow(large, questions, [code(answer, "said")], mode="focus", limit_tokens=limit)
+    assert all(made.reading.mode is Mode.FOCUS for made in composed)
+    assert sum(repeats(composed)) >= most
+    assert composed[0].reading.read_tokens > limit // 3
+
+
+def test_turns_that_were_left_out_stay_out_until_more_have_to_go(large: Corpus) -> None:
+    questions = [f"what does long_{n} return?" for n in range(40)]
+    composed = follow(large, questions, [code(60, "said")], mode="focus", limit_tokens=20_000)
+    left_out = [made.left_out for made in composed]
+    assert left_out == sorted(left_out)
+    assert 2 < len(set(left_out)) < 10
+    assert all(made.left_out < n for n, made in enumerate(composed) if made.left_out)
+    kept = [same for same, (a, b) in zip(repeats(composed), pairwise(left_out), strict=True) if a == b and a]
+    assert sum(kept) > 0.7 * len(kept)
+
+
+def test_turns_come_back_where_there_is_room_for_twice_as_much(large: Corpus) -> None:
+    questions = [f"what does long_{n} return?" for n in range(12)]
+    composed = follow(large, questions, [code(60, "said")], mode="focus", limit_tokens=20_000)
+    turns = [Exchange(made.question, array("I"), made.opens_window) for made in composed]
+    again = {"conversation": turns, "earlier": questions, "mode": "focus", "left_out": composed[-1].left_out}
+    assert composed[-1].left_out
+    assert compose(large, "why?", limit_tokens=200_000, **again).left_out == 0  # type: ignore[arg-type]
+    assert compose(large, "why?", limit_tokens=20_000, **{**again, "left_out": 99}).left_out == 12  # type: ignore[arg-type]
+
+
+def test_a_document_of_which_passages_stand_in_the_prompt_is_not_unread(large: Corpus) -> None:
+    first, second = follow(
+        large,
+        ["what does long_17 return?", "how high is the lighthouse on Gannet Rock?"],
+        ["A number."],
+        limit_tokens=5000,
+        answer_tokens=128,
+    )
+    for composed in (first, second):
+        reading = composed.reading
+        text = check(large, composed, turns=1 + (composed is second))
+        known = [entry.path for entry in large.entries if f" id={entry.document_id} " in text]
+        assert set(reading.unread) == {entry.path for entry in large.entries} - set(known)
+        assert "lib/long.py" in reading.partly
+        assert set(reading.partly) <= set(known)
+    assert "tides.md" in {entry.path for entry in large.entries} - {*second.reading.unread, *second.reading.partly}
+
+
+def test_tokens_that_were_read_are_those_of_texts_each_once(large: Corpus) -> None:
+    for limit in (3000, 5000, 30_000):
+        composed = compose(large, "what does long_17 return?", mode="focus", limit_tokens=limit, answer_tokens=128)
+        texts = 0
+        for entry in large.entries:
+            if (sent := composed.sent.get(entry.document_id)) is not None:
+                parts = [sent.document.text[start:end] for start, end in sent.ranges]
+                texts += sum(len(large.tokenizer.encode(part)) for part in parts)
+        # Where a passage goes on from a piece, or one piece from another, text may be cut into other tokens.
+        assert composed.reading.read_tokens == pytest.approx(texts, rel=0.01)
+        assert composed.reading.read_tokens < len(composed.prompt.ids)
+
+
+def test_where_the_conversation_is_too_long_that_is_what_is_named(small: Corpus) -> None:
+    questions = [f"How high is the lighthouse? {n}" for n in range(8)]
+    with pytest.raises(DoesNotFit) as refused:
+        follow(small, questions, [code(60)], mode="full", limit_tokens=8000)
+    assert "of conversation" in str(refused.value)
+    assert "8,000 fit" in str(refused.value)
+    assert "new session" in refused.value.hint
+    assert "leave out" not in refused.value.hint
+    with pytest.raises(DoesNotFit) as refused:
+        follow(small, ["lighthouse " * 9000], ["A number."], mode="full", limit_tokens=8000)
+    assert "of conversation" not in str(refused.value)
 
 
 def test_a_question_over_the_limit_is_refused(large: Corpus) -> None:

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,3 +63,39 @@ def test_the_last_sentence_is_without_its_item_mark() -> None:
     assert last_sentence("One. Two.\n\n- **Three** is so. Four is ") == "Four is"
     assert last_sentence("- Four is 3.5 m. ") == "Four is 3.5 m."
     assert last_sentence("") == ""
+    assert last_sentence("The tide - high at noon - turns.") == "The tide - high at noon - turns."
+
+
+LONG = 200_000
+HOSTILE = {
+    "leaders": "Introduction" + "." * LONG + "5",
+    "exclamations": "What" + "?!" * (LONG // 2) + "x",
+    "quotes": "So." + '"' * LONG + "x",
+    "closings": "So." + ".*_" * (LONG // 3) + "x",
+    "blanks": "a" + " " * LONG + "b",
+    "blanks first": "> " + " " * LONG + "x",
+    "blanks behind a stop": "a." + " " * LONG + "x. ",
+    "blank lines of blanks": ("a" + " " * 1000 + "\n" + " " * 1000 + "\n") * (LONG // 2000),
+    "marks": "So." + " [^1]" * (LONG // 5) + "x",
+    "digits": "So. " + "1" * LONG,
+    "a mark of digits": "So. [^" + "1" * LONG + "]",
+    "digits at the beginning": "1" * LONG + "x",
+    "rule": "a\n" + "-" * LONG + "x",
+    "spaced rule": "a\n" + "- " * (LONG // 2) + "x",
+    "table head": "a\n" + " " * LONG + "x",
+    "table cells": "a\n" + "|-" * (LONG // 2) + "|" + " " * LONG + "x",
+    "fence": "`" * LONG,
+    "tildes": "~" * LONG + "x",
+    "fences": "```\n" + ("``" + " " * 98 + "\n") * (LONG // 100),
+    "headings": "#" * LONG,
+    "ideographs": "。" * LONG,
+    "abbreviations": "e.g. " * (LONG // 5) + "x",
+}
+
+
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_no_text_takes_long(shape: str) -> None:
+    begun = time.process_time()
+    coverage(HOSTILE[shape], CITATIONS)
+    last_sentence(HOSTILE[shape])
+    assert time.process_time() - begun < 2

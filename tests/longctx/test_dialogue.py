@@ -2,6 +2,8 @@
 
 from array import array
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,7 @@ from longctx.engines.opening import EngineSetup, open_engine
 from longctx.errors import DoesNotFit, EngineError, StoreError, UsageError
 from longctx.events import Answered, AnswerEvent, CitationResolved, Notice, Planned, PrefillProgress, TextDelta, follow
 from longctx.history import History
+from longctx.manifest import Entry
 from longctx.session import Session
 
 MakeTree = Callable[[dict[str, str | bytes]], Path]
@@ -195,10 +198,39 @@ def test_after_a_repack_earlier_turns_are_sent_as_words(
     assert "how high is the tide?" in sent
 
 
-def reversed_positions(entries: tuple[object, ...]) -> list[object]:
-    from dataclasses import replace
+def test_turns_since_a_repack_stay_as_they_were_sent(
+    corpus: Corpus, engine: Recorder, history: History, make_tree: MakeTree
+) -> None:
+    talk = Dialogue(corpus, engine, Asking(), history=history)
+    list(talk.ask("how high is the tide?"))
+    corpus.freeze(lambda entries: tuple(reversed_positions(entries)))
+    said = [list(talk.ask(question)) for question in ("and the lighthouse?", "how high is that?", "and the tide?")]
+    assert [Notice(REPACKED) in events for events in said] == [True, False, False]
+    for before, after in pairwise(engine.prompts[1:]):
+        assert after.ids[: len(before.ids)] == before.ids
+        assert after.starts[: len(before.starts)] == before.starts
 
-    return [replace(entry, position=n) for n, entry in enumerate(reversed(entries))]  # type: ignore[type-var]
+
+def test_turns_that_were_left_out_stay_out_and_that_is_said_once(
+    corpus: Corpus, tmp_path: Path, history: History
+) -> None:
+    script = tmp_path / "long.toml"
+    script.write_text(f"[[answer]]\ntext = '{'The tide is high. ' * 60}'\n")
+    with open_engine("scripted", EngineSetup(logs=tmp_path, model=str(script), context_tokens=8000)) as opened:
+        engine = Recorder(opened)
+        talk = Dialogue(corpus, engine, Asking(max_tokens=400, mode="focus"), history=history)
+        said = [[str(e.message) for e in talk.ask(f"tide {n}?") if isinstance(e, Notice)] for n in range(30)]
+    left_out = [turn.settings["left_out"] for turn in talk.turns]
+    assert left_out == sorted(left_out)
+    grown = [bool(before < after) for before, after in pairwise([0, *left_out])]
+    assert [any("left out" in line for line in lines) for lines in said] == grown
+    assert 1 < sum(grown) < 6
+    repeated = [b.ids[: len(a.ids)] == a.ids for a, b in pairwise(engine.prompts)]
+    assert sum(repeated) >= 20
+
+
+def reversed_positions(entries: tuple[Entry, ...]) -> list[Entry]:
+    return [replace(entry, position=n) for n, entry in enumerate(reversed(entries))]
 
 
 def test_what_came_before_a_failure_is_kept_and_marked(corpus: Corpus, engine: Recorder, history: History) -> None:

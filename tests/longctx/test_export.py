@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections import Counter
 from html.parser import HTMLParser
 from typing import Any
@@ -12,7 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from longctx.export import about, answer_text, footnotes, inert, marked, to_json, to_markdown
+from longctx.citations import CitationStatus
+from longctx.export import (
+    MEANINGS,
+    about,
+    answer_text,
+    footnotes,
+    headline,
+    inert,
+    legend,
+    marked,
+    to_json,
+    to_markdown,
+)
 from longctx.session import Order, Session, Turn
 from longctx.web_page import to_html
 
@@ -217,15 +230,98 @@ def test_nothing_hostile_lives_in_markdown(hostile: str) -> None:
     text.encode()
 
 
-PIECES = st.sampled_from([*"`~<>[]^!|\\\n \t-1:(", "``", "```", "~~~", "<b>", "[^1]", "![x](y)", "    ", "> ", "a"])
+def renumbered(n: int) -> int | None:
+    return {1: 4}.get(n)
+
+
+LIVE = ("html_inline", "html_block", "image", "link_open")
+
+
+def live(markdown: str) -> list[str]:
+    """What of Markdown is markup that could fetch, run or lead somewhere, and what refers to footnotes outside code."""
+    viewer = MarkdownIt("commonmark", {"html": True}).enable("table").disable("text_join")
+    blocks = viewer.parse(markdown)
+    tokens = [*blocks, *(child for block in blocks for child in block.children or [])]
+    # what was escaped is a token of its own here
+    prose = "".join(token.content if token.type == "text" else "\0" for token in tokens)
+    return [token.type for token in tokens if token.type in LIVE] + re.findall(r"\[\^[^\]]*\]?", prose)
+
+
+PIECES = (
+    st.sampled_from([*"`~<>[]^!|\\\n\r \t-1:($a", "``", "```", "\n```\n", "~~~", "    ", "> ", "\n- ", "\n\n", "\n\n`"])
+    | st.sampled_from(["<b>", '<img src="x">', "<a@b.c>", "<!--", "<http://a.b>", "![x](u)", "[x](u)", "](u)", "[x]"])
+    | st.sampled_from(["[^1]", "[^9]", "\n[^1]: x", "\n[x]: u\n", "&#96;", "&lt;b>", "`a`", "|\n", "\n|---|\n"])
+)
 MARKDOWN = st.lists(PIECES, max_size=30).map("".join)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(MARKDOWN)
 def test_no_markup_gets_through_whatever_stands_around_it(markdown: str) -> None:
-    page = rendered(marked(markdown, {1: 4}.get))
-    assert not set(page.tags) & {"b", "img"}
+    assert set(live(marked(markdown, renumbered))) <= {"[^4]"}
+
+
+@settings(max_examples=150, deadline=None)
+@given(MARKDOWN, MARKDOWN, MARKDOWN)
+def test_no_markup_gets_through_in_a_whole_document(said: str, place: str, quote: str) -> None:
+    cited = [citation(1, place, place, ""), citation(2, place, "near", quote)]
+    text = to_markdown(SESSION, [a_turn(place, said, *cited), a_turn(quote, said, *cited)], [place])
+    assert set(live(text)) <= {f"[^{n}]" for n in range(1, 5)}
+    blocks = [token for token in MarkdownIt().parse(text) if token.type in ("fence", "code_block")]
+    code = {line for token in blocks for line in range(*(token.map or ()))}
+    prose = "\n".join(line for i, line in enumerate(text.split("\n")) if i not in code)
+    assert re.findall(r"^[ >*-]*\[\^([^]]*)\]:", prose, re.MULTILINE) == list("1234")
+
+
+PICTURE = "![x](http://example.com/?q=secret) <img src=x onerror=alert(1)>"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        f"The tick is `\nhere ` {PICTURE} ` end.",
+        f"`` a ` b\nc `` {PICTURE} `` x `` ``",
+        f"> a ` b\nc ` {PICTURE} ` d",
+        f"- a ` b\n  c ` {PICTURE} ` d",
+        f"a ` b\r\rc ` {PICTURE} ` d",
+        f"a ` b\rc ` {PICTURE} ` d",
+        f"[a]: `\n` {PICTURE} `",
+        f"[a]: u\n    {PICTURE}",
+        f"[a`]: http://example.com\n\n[a`] {PICTURE}",
+        f"| ` | {PICTURE} | ` |\n|---|---|---|",
+        f"\\` {PICTURE} `",
+        f"\\\\` a\n` {PICTURE} `",
+        "[^1](http://example.com) [a [^1]](u) ![^1] ^[^1]",
+        "[^1]: forged\n\n[^1`]: forged`",
+    ],
+)
+def test_backticks_that_pair_across_lines_free_nothing(said: str) -> None:
+    assert set(live(marked(said, renumbered))) <= {"[^4]"}
+
+
+def test_mathematics_and_comments_may_take_backticks_in() -> None:
+    for opened in ("$`$ `a` ", "%%`%% `a` ", "$\n` $ `a` "):
+        assert "<img" not in marked(f"{opened}`{PICTURE}`", renumbered)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "A `Vec<u8>` and `a[0]` are `![code](x)` [^4].",
+        "Run `grep <b> | wc`, then `Vec<u8>`.",
+        "1. `Vec<u8>`\n2. `<T>`\n\n`` a ` <b> ``",
+        "| type |\n|---|\n| `Vec<u8>` |",
+        "A `\nb\n\nis `Vec<u8>`.",
+        "```py\nx[0] < y\n[^1]\n```\n\n    <b>",
+        "5 < 6, if a <\nb; not \\[^1] or \\<b>.",
+    ],
+)
+def test_what_is_surely_code_or_harmless_stays_as_it_is(said: str) -> None:
+    assert marked(said, {4: 4}.get) == said
+
+
+def test_a_mark_in_front_of_a_colon_or_bracket_stays_a_mark() -> None:
+    assert marked("As said [^1]: high [^1](see there).", {1: 4}.get) == "As said [^4]&#58; high [^4]&#40;see there)."
 
 
 @settings(max_examples=300, deadline=None)
@@ -237,8 +333,9 @@ def test_escaping_changes_no_word(markdown: str) -> None:
     viewer = MarkdownIt("commonmark", {"html": False}).disable(
         ["link", "image", "autolink", "reference", "html_inline"]
     )
-    plain = re.sub(r"&(lt|#91);", "", marked(markdown, {1: 1}.get))
-    assert words(viewer.render(plain)).replace("lt", "").replace("91", "") == words(viewer.render(markdown))
+    markdown = markdown.replace("&", "")
+    plain = re.sub(r"&(lt|#\d\d);", "\ue000", marked(markdown, {1: 1}.get))
+    assert words(viewer.render(plain)) == words(viewer.render(markdown))
 
 
 @settings(max_examples=300, deadline=None)
@@ -252,9 +349,68 @@ def test_inert_text_means_itself(text: str) -> None:
     assert block in ([], ["paragraph_open", "inline", "paragraph_close"])
 
 
-def test_hostile_backticks_take_no_time() -> None:
-    said = " ".join("`" * (n % 300 + 1) for n in range(6_000)) + "|" * 20_000
-    assert len(marked(said, {}.get)) == len(said)
+@pytest.mark.parametrize(
+    "said",
+    [
+        " ".join("`" * (n % 300 + 1) for n in range(6_000)) + "|" * 20_000,
+        "`a` " * 50_000,
+        "`a`$" * 50_000,
+        "`a|`" * 50_000 + "\n-",
+        "\\" * 200_000 + "`",
+        "a\n" * 30_000,
+    ],
+)
+def test_hostile_backticks_take_no_time(said: str) -> None:
+    begun = time.process_time()
+    assert marked(said, renumbered) == said
+    assert time.process_time() - begun < 3
+
+
+def test_sources_are_shown_and_never_obeyed() -> None:
+    sources = ["docs/*.md", "<img src=x>", "a\x1b[2J\u202e.pdf", "[x](http://example.com)", "\udcff", "b\n# c"]
+    text = to_markdown(SESSION, [a_turn()], sources)
+    told = text.split("\n\n")[1]
+    assert told.startswith("Session 1a2b3c4d, begun 2026-09-21 14:13 UTC, about docs/\\*.md, \\<img src=x\\>, a")
+    assert set(live(text)) == {"[^1]"}
+    assert "\x1b" not in text and "\u202e" not in text and "\n# c" not in text
+    page = check_page(to_html(SESSION, [a_turn()], sources))
+    assert ", about docs/*.md, <img src=x>, a" in page.text
+    document = json.loads(json.dumps(to_json(SESSION, [a_turn()], sources)))
+    assert document["session"]["sources"] == sources
+    assert to_json(SESSION, [])["session"]["sources"] == []
+    assert headline(SESSION, []) == "Session 1a2b3c4d, begun 2026-09-21 14:13 UTC."
+
+
+def test_states_are_explained_where_not_all_citations_are_verified() -> None:
+    assert set(MEANINGS) == {status.value for status in CitationStatus}
+    sound = a_turn("q", "A [^1].", citation(1))
+    assert legend([]) == legend([sound, sound]) == []
+    assert "the quote stands" not in to_markdown(SESSION, [sound]) + to_html(SESSION, [sound])
+    doubtful = a_turn("q", "A [^1] [^2].", citation(1, status="near"), citation(2, status="unknown"))
+    said = "verified: the quote stands there; near: most of the quote stands there; unknown: no such document was read."
+    assert legend([sound, doubtful, doubtful]) == [said]
+    assert to_markdown(SESSION, [sound, doubtful]).endswith(f"\n\n{said}\n")
+    assert check_page(to_html(SESSION, [sound, doubtful])).text.count(said) == 1
+
+
+def test_a_state_of_another_version_is_not_explained() -> None:
+    assert legend([a_turn("q", "A [^1].", citation(1, status="<b>"))]) == []
+
+
+def test_evidence_is_told_as_search_without_tokens() -> None:
+    turn = a_turn(
+        notice="No model wrote this; ask with --engine scout",
+        engine={"kind": "evidence", "model": ""},
+        tokens={"prompt": 0, "cached": 0, "output": 0, "corpus": 9},
+    )
+    assert about(turn) == [
+        "quotations found by search, no model wrote this",
+        "evidence",
+        "2026-09-21 14:13 UTC",
+    ]
+    assert not [phrase for phrase in about(turn) if "token" in phrase]
+    page = check_page(to_html(SESSION, [turn]))
+    assert "quotations found by search, no model wrote this · evidence · 2026" in page.text
 
 
 def test_json_is_json_and_has_it_all() -> None:

@@ -81,6 +81,16 @@ def test_all_of_a_corpus_that_fits_is_chosen(corpus: Corpus) -> None:
     assert set(focus.ranges.values()) == {None}
 
 
+def test_with_less_room_pieces_are_left_out_and_none_is_cut_anew(corpus: Corpus) -> None:
+    def pieces(room: int) -> set[tuple[str, tuple[int, int]]]:
+        windows = choose(corpus, "what does long_731 return?", room, LEAD, 80_000).windows
+        return {(p.entry.path, p.part.chars if p.part else (0, 0)) for window in windows for p in window.pieces}
+
+    most, less = pieces(70_000), pieces(40_000)
+    assert len(less) < len(most)
+    assert less <= most
+
+
 def test_without_a_match_there_are_still_documents(corpus: Corpus) -> None:
     assert choose(corpus, "xyzzy?", 5000, LEAD).windows
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longctx.folding import Folded, cuts, find, folded_quote
+from longctx.folding import NEAR_MOST, Folded, cuts, find, folded_quote, has_enough
 
 
 def places(text: str, quote: str, *, markup: bool = False) -> list[str]:
@@ -53,6 +53,27 @@ def test_forms_of_the_same_text_are_found_as_they_stand(text: str, quote: str) -
         ("this", "is"),
         ("a recreation", "re-creation of"),
         ("a != b", "a = b"),
+        ("12 000 000 shares", "12 000"),
+        ("12 000 000 shares", "000 000 shares"),
+        ("12\u202f000\u202f000 shares", "12\u202f000"),
+        ("12'000'000 shares", "12'000"),
+        ("12’000’000 shares", "000 shares"),
+        ("LIMIT = 1_000_000", "LIMIT = 1_000"),
+        ("−5 degrees", "5 degrees"),
+        ("at -5 degrees", "5 degrees"),
+        ("at –.5 degrees", ".5 degrees"),
+        ("p < .05 here", "05 here"),
+        ("pages 3-5 of it", "5 of it"),
+        ("pages 3–5 of it", "pages 3"),
+        ("if not_locked: raise", "locked: raise"),
+        ("the _locked flag", "locked flag"),
+        ("the chairman can't", "the chairman can"),
+        ("the chairman can’t", "the chairman can"),
+        ("5′ thick", "5″ thick"),
+        ("5″ thick", "5′"),
+        ("the chairman will resign", "will re-sign"),
+        ("set nocache=true", "set no-cache=true"),
+        ("the soft ex\u00adample", "soft ex-ample"),
         ("x**2", "x2"),
     ],
 )
@@ -69,6 +90,69 @@ def test_emphasis_counts_for_nothing_in_markdown_alone() -> None:
     assert places("2 * 3 * 4", "2 * 3 * 4", markup=True) == ["2 * 3 * 4"]
 
 
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("in 2019 100 ships", "in 2019"),
+        ("12\n300 ships", "300 ships"),
+        ("the tide—38 metres", "38 metres"),
+        ("version 1.2.3-beta", "version 1.2.3"),
+        ("noon. 38 metres", "38 metres"),
+        ("pages 3-5 of it", "pages 3-5"),
+        ("a ‘tide’ turns", "tide"),
+    ],
+)
+def test_what_stands_beside_words_and_numbers_cuts_none(text: str, quote: str) -> None:
+    assert list(find(text, quote, 0, len(text)))
+
+
+def test_a_hyphen_of_the_quote_must_be_one_of_the_text() -> None:
+    text = "a well-\nknown tide, the wellknown moon, a half-\nhidden well-\nknown sun"
+    assert places(text, "well-known tide") == ["well-\nknown tide"]
+    assert places(text, "half-hidden well-known sun") == ["half-\nhidden well-\nknown sun"]
+    assert places(text, "the well-known moon") == places(text, "wellkno-wn moon") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rm -rf *.pyc",
+        "rm *.pyc foo.*",
+        "call f(*args, **kwargs) now",
+        "`f(*args*)` and `*a`, `b*`",
+        "```\na *b* c\n\nd **e** f\n```",
+        "``a *b* ` c``",
+        "2 * 3 and a ** b",
+        "one *two\n\nthree* four",
+        "****",
+    ],
+)
+def test_asterisks_that_are_no_emphasis_stay(text: str) -> None:
+    assert Folded(text, markup=True).text.replace("`", "").count("*") == text.count("*")
+
+
+def test_emphasis_may_stand_within_emphasis() -> None:
+    text = "**the *tide* turns** at ***noon***; ` it *always* does"
+    assert Folded(text, markup=True).text == "the tide turns at noon;  it always does"
+
+
+def test_unpaired_marks_are_folded_fast() -> None:
+    text = "".join("`" * n + " \n\n *a " * n for n in range(1, 700))
+    begun = time.process_time()
+    assert Folded(text, markup=True).text
+    assert time.process_time() - begun < 5.0
+
+
+@pytest.mark.parametrize("quote", ["", "a", "ab", "5", "(a) - b", "…", "5%"])
+def test_a_quote_of_one_or_two_letters_is_not_enough(quote: str) -> None:
+    assert not has_enough(quote)
+
+
+@pytest.mark.parametrize("quote", ["38", "3.5", "the", "a b c", "満潮は"])
+def test_a_word_or_a_number_is_enough(quote: str) -> None:
+    assert has_enough(quote)
+
+
 def test_a_search_starts_at_an_offset_of_the_original() -> None:
     text = "a  a   a"
     assert list(Folded(text).find("a", 3)) == [(3, 4), (7, 8)]
@@ -83,9 +167,28 @@ def test_a_near_run_is_contiguous_and_covers_most() -> None:
     text = "We saw that the lighthouse of Ostend stands 38 metres\nabove the sea at low water."
     said = "the lighthouse of Ostend stands 38 metres above the sea"
     assert near(text, said + " level") == [(said.replace("metres above", "metres\nabove"), 0.9)]
-    assert near(text, "The Lighthouse of Ostend stands (38 metres) above the sea")[0][1] == 1.0
+    assert near(text, "The Lighthouse of Ostend stands (38 metres) above the sea")[0][1] == NEAR_MOST
     assert near(text, said.replace("stands", "remains")) == []
     assert near(text, said + " level at very high tide") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("if a != b: stop", "if a == b: stop"),
+        ("if a < b: stop", "if a > b: stop"),
+        ("total = a + b", "total = a b"),
+        ("it holds if n <= 10", "it holds if n >= 10"),
+        ("a rise of −12 million shares", "a rise of 12 million shares"),
+        ("−12,345,678 shares", "12,345,678 SHARES"),
+        ("prices fell by 3.5", "prices fell by 3"),
+        ("LIMIT_TOTAL_MAXIMUM", "limit_total"),
+        ("5′ it is", "5″ it is"),
+        ("if !ok: go", "if ok: go"),
+    ],
+)
+def test_signs_decimals_and_operators_are_words_of_a_near_quote(text: str, quote: str) -> None:
+    assert all(share < 0.95 and "12" not in found for found, share in near(text, quote))
 
 
 def test_every_occurrence_of_a_near_run_is_given() -> None:

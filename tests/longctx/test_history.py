@@ -22,7 +22,7 @@ from longctx.errors import StoreError
 from longctx.history import History
 from longctx.migrations import backups, connect, m001_sessions
 from longctx.session import Exchange, Order, Session, Turn
-from longctx.turn_row import row_of, turn_of
+from longctx.turn_row import derived, row_of, turn_of
 
 ORDER = Order(3, "0rde5")
 
@@ -262,6 +262,7 @@ def test_the_prefill_rate_is_the_median_of_the_last_turns_that_measured_it(histo
     measured(9000, 0, 10.0)
     measured(100_000, None, 1.0)  # how many were new is not known
     measured(100_000, 99_990, 1.0)  # too few
+    measured(1000, 100_000, 1.0)  # more than there were: not known either
     measured("many", 0, 1.0)
     measured(9000, 0, float("nan"))
     measured(9000, 0, 0.0)
@@ -269,6 +270,13 @@ def test_the_prefill_rate_is_the_median_of_the_last_turns_that_measured_it(histo
     assert history.prefill_rate("scout", "m") == 400.0
     assert history.prefill_rate("scout", "other") == 9000.0
     assert history.prefill_rate("vllm", "m") is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "cached", "new"), [(10, 4, 6), (10, 10, 0), (10, 11, None), (0, 2**62, None), (10, -1, None)]
+)
+def test_no_turn_has_fewer_than_no_new_tokens(prompt: int, cached: int, new: int | None) -> None:
+    assert derived(a_turn(answer={"tokens": {"prompt": prompt, "cached": cached}}))["new_tokens"] == new
 
 
 Spoil = Callable[[sqlite3.Connection, str], object]

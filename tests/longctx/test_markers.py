@@ -112,6 +112,15 @@ def test_a_stray_backtick_spoils_nothing_behind_its_line() -> None:
     assert markers("a ` stray [d1]") == [("d1", "")]
 
 
+@pytest.mark.parametrize("line", ["-```", "- ```", "+~~~", "1. ```", "*```"])
+def test_a_fence_behind_a_mark_of_a_list_or_diff_closes_nothing(line: str) -> None:
+    text = f'```diff\n{line}\n+x\n```\nSeven [d1: "q"].'
+    for size in (1, 2, 3, 9, len(text)):
+        parts = [text[at : at + size] for at in range(0, len(text), size)]
+        assert pieces_of(*parts) == pieces_of(text)
+        assert Code(f"```diff\n{line}\n+x\n```\n") in pieces_of(*parts)
+
+
 def test_text_behind_a_code_block_has_markers_again() -> None:
     assert markers("```\n[d1]\n```\n[d2]") == [("d2", "")]
 
@@ -168,6 +177,14 @@ ALPHABET = st.sampled_from(
         "潮",
         "> ",
         "- ",
+        "-",
+        "+",
+        "+x\n",
+        "1. ",
+        "```\n",
+        "```diff\n",
+        "\n```",
+        "`x`",
         "x" * 150,
     ]
 )

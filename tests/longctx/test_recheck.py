@@ -39,7 +39,16 @@ def check(corpus: Corpus, *citations: dict[str, Any]) -> list[tuple[Standing, st
 def test_a_quote_that_stands_is_verified(make_tree: Make, open_corpus: Open) -> None:
     corpus = open_corpus(make_tree({"tides.md": TIDES}), index=False)
     assert check(corpus, citation()) == [(Standing.VERIFIED, "tides.md:2")]
-    assert check(corpus, citation(status="near", chars=None)) == [(Standing.VERIFIED, "tides.md:2")]
+    assert check(corpus, citation(status="relocated", chars=None)) == [(Standing.VERIFIED, "tides.md:2")]
+
+
+def test_what_was_near_never_stands(make_tree: Make, open_corpus: Open) -> None:
+    corpus = open_corpus(make_tree({"tides.md": TIDES}), index=False)
+    assert check(corpus, citation(status="near")) == [(Standing.NEAR, "tides.md:2")]
+    assert check(corpus, citation(status="near", place="tides.md:9")) == [(Standing.NEAR, "tides.md:2")]
+    assert check(corpus, citation(status="near", quote="no such words")) == [(Standing.CHANGED, "")]
+    assert check(corpus, citation(status="near", path="old.md")) == [(Standing.GONE, "")]
+    assert not Standing.NEAR.stands
 
 
 def test_a_quote_is_moved_changed_or_gone_with_its_file(make_tree: Make, open_corpus: Open) -> None:
@@ -75,7 +84,13 @@ def test_a_renamed_file_is_known_by_its_bytes(make_tree: Make, open_corpus: Open
 
 def test_what_was_never_found_is_unverified(make_tree: Make, open_corpus: Open) -> None:
     corpus = open_corpus(make_tree({"tides.md": TIDES}), index=False)
-    for fields in ({"status": "unverified"}, {"status": "unknown", "path": ""}, {"quote": ""}, {"status": "\x1b[2J"}):
+    for fields in (
+        {"status": "unverified"},
+        {"status": "unknown", "path": ""},
+        {"quote": ""},
+        {"quote": "h"},
+        {"status": "\x1b[2J"},
+    ):
         assert check(corpus, citation(**fields)) == [(Standing.UNVERIFIED, "")]
 
 

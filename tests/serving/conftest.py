@@ -178,7 +178,7 @@ def serve(vocabulary: Vocabulary) -> Serve:
 
 
 def ids_of(text: str) -> "array[int]":
-    return array("I", text.encode())
+    return array("I", list(text.encode()))
 
 
 def free_port() -> int:

@@ -1,15 +1,23 @@
 """The server of our own model over real sockets: OpenAI's forms, prefixes shared, clients that go, what is refused."""
 
+import asyncio
 import json
+import select
+import socket
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
 import pytest
 
-from longctx.engines.base import Prompt
+from longctx.engines.base import Prompt, Sampling, contiguous
 from longctx.errors import DoesNotFit, EngineError
-from tests.serving.conftest import Paced, Serve, Server, until
+from longctx.serving.asked import Asked
+from longctx.serving.body import largest_body
+from longctx.serving.worker import Worker
+from tests.serving.conftest import Paced, Serve, Server, ids_of, until
 
 PROMPT = "The spring tide at the north mole reaches seven metres, and the neap tide four."
 GREEDY: dict[str, Any] = {"temperature": 0, "max_tokens": 12}
@@ -234,6 +242,9 @@ REFUSED: list[tuple[dict[str, Any], str | None, str]] = [
     ({"prompt": "x", "cache_salt": "s"}, "cache_salt", "not supported"),
     ({"prompt": "x", "temperature": -1}, "temperature", "from 0 to 100"),
     ({"prompt": "x", "temperature": "hot"}, "temperature", "a number"),
+    ({"prompt": "x", "temperature": 10**400}, "temperature", "from 0 to 100"),
+    ({"prompt": "x", "top_p": -(10**400)}, "top_p", "above 0"),
+    ({"prompt": "x", "temperature": True}, "temperature", "a number"),
     ({"prompt": "x", "top_p": 0}, "top_p", "above 0"),
     ({"prompt": "x", "seed": 2**64}, "seed", "whole number"),
     ({"prompt": "x", "seed": True}, "seed", "whole number"),
@@ -294,7 +305,7 @@ def test_a_context_that_is_too_long_has_its_code(serve: Serve) -> None:
         (b"\xff", "not JSON"),
         (b"[]", "not a JSON object"),
         (b'{"temperature": NaN}', "not JSON"),
-        (b'{"prompt": ' + b"[" * 100_000, "nested too deeply"),
+        (b'{"prompt": ' + b"[" * 50_000, "nested too deeply"),
         (b'{"max_tokens": ' + b"9" * 5000 + b"}", "not JSON"),
     ],
 )
@@ -304,7 +315,7 @@ def test_a_body_that_is_no_request_is_refused(server: Server, content: bytes, wo
 
 
 def test_a_body_has_a_bound_and_a_type(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("longctx.serving.app.LARGEST_BODY", 1000)
+    monkeypatch.setattr("longctx.serving.app.largest_body", lambda _: 1000)
     kind = {"content-type": "application/json"}
     assert server.client.post("/tokenize", content=b"x" * 1001, headers=kind).status_code == 413
     parts = (b"x" * 100 for _ in range(20))
@@ -312,16 +323,104 @@ def test_a_body_has_a_bound_and_a_type(server: Server, monkeypatch: pytest.Monke
     assert server.client.post("/tokenize", content=b'{"prompt": "a"}').status_code == 415
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("longctx.serving.app.SILENCE_S", 0.3)
+@contextmanager
+def upload(server: Server, content: bytes, size: int, path: str = "/tokenize") -> Iterator[socket.socket]:
+    """A request of which only `content` of its body has come, and the server knows."""
+    port = int(server.url.rpartition(":")[2])
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
+        client.sendall(head.encode() + content)
+        for _ in range(3):  # what came before these has been read when they are answered
+            server.client.get("/health")
+        yield client
 
-    def parts() -> Iterator[bytes]:
-        yield b"{"
-        until(lambda: len(server.worker._active) == 1)
-        until(lambda: len(server.worker._active) == 0)
 
-    answer = server.client.post("/tokenize", content=parts(), headers={"content-type": "application/json"})
-    assert answer.status_code == 408
+def test_a_body_that_comes_by_the_byte_is_not_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longctx.serving.body.PATIENCE_S", 0.3)
+    with upload(server, b"{", 100_000) as client:
+        deadline = time.monotonic() + 20
+        while not select.select([client], [], [], 0.05)[0]:
+            assert time.monotonic() < deadline
+            client.sendall(b" ")
+        assert client.recv(100).split()[1] == b"408"
+
+
+def test_bodies_that_do_not_come_take_no_place(serve: Serve) -> None:
+    engine = Paced()
+    engine.free.set()
+    with serve(engine, runs=2) as server, ExitStack() as stack:
+        for path in ("/tokenize", "/v1/completions", "/v1/chat/completions", "/detokenize"):
+            stack.enter_context(upload(server, b"{", 1000, path))
+        assert server.post("/v1/completions", prompt="x", max_tokens=3).json()["choices"][0]["text"] == "one"
+
+
+def test_what_all_bodies_hold_is_bounded_and_small_ones_always_fit(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longctx.serving.app.largest_body", lambda _: 1000)
+    monkeypatch.setattr("longctx.serving.body.SMALL", 100)
+    monkeypatch.setattr("longctx.serving.body.MOST_HELD", 1)
+    with serve(Paced()) as server:
+        with upload(server, b" " * 900, 1000):
+            busy = server.post("/tokenize", prompt="x" * 300)
+            assert (busy.status_code, busy.json()["error"]["code"]) == (429, "busy")
+            assert server.post("/tokenize", prompt="x").status_code == 200
+        until(lambda: server.post("/tokenize", prompt="x" * 300).status_code == 200)
+
+
+def test_a_body_of_empty_lists_is_refused_unread(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("json.loads", None)
+    with serve(Paced()) as server:
+        content = b'{"prompt":[' + b"[]," * 2_000_000 + b"[]]}"
+        answer = server.client.post("/tokenize", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == 400 and b"more values" in answer.content
+
+
+def test_the_largest_body_is_what_a_context_needs(server: Server) -> None:
+    assert largest_body(1 << 20) == 20 << 20
+    ids = [300] * (1 << 20)
+    answer = server.post("/v1/completions", prompt=ids, max_tokens=1)
+    assert answer.json()["error"]["message"].startswith("prompt has token 300")  # it was read
+    kind = {"content-type": "application/json"}
+    assert server.client.post("/tokenize", content=b" " * (21 << 20), headers=kind).status_code == 413
+
+
+def test_a_place_is_free_when_the_engine_is_done_whoever_reads(serve: Serve) -> None:
+    engine = Paced()
+    engine.free.set()
+
+    async def unread(worker: Worker) -> None:
+        run = worker.admit()
+        worker.submit(
+            run, Asked(prompt=contiguous(ids_of("x"), 32), sampling=Sampling(max_tokens=3), stops=(), from_text=True)
+        )
+        await asyncio.to_thread(until, lambda: not worker._active)
+
+    with serve(engine) as server:
+        asyncio.run(unread(server.worker))
+
+
+def test_what_is_not_expected_is_an_error_of_the_same_form(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("confidential")
+
+    monkeypatch.setattr("longctx.serving.app.tokenized", broken)
+    with serve(Paced()) as server:
+        answer = server.post("/tokenize", prompt="x")
+    assert answer.status_code == 500
+    assert answer.json()["error"] | {"message": ""} == {
+        "message": "",
+        "type": "server_error",
+        "param": None,
+        "code": None,
+    }
+    assert answer.json()["error"]["message"] == "a defect of longctx: KeyError"
+    lines = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(lines) == 1 and lines[0].exc_info is None and "confidential" not in caplog.text
 
 
 def test_other_paths_and_methods_are_errors_of_the_same_form(server: Server) -> None:

@@ -1,5 +1,6 @@
 """Servers in the background: waited for, ended with all that they started; no stranger is touched, nothing is left."""
 
+import json
 import os
 import signal
 import subprocess
@@ -153,6 +154,30 @@ def test_the_same_name_or_address_twice_is_refused(records: Records) -> None:
 def test_a_helper_node_is_not_waited_for(records: Records) -> None:
     record = start(launch(NEVER, answers=False), records, lambda *_: None)
     assert record.is_alive
+
+
+GOOD = {"name": "x", "pid": 5000000, "born": "b", "command": ["a"], "url": "u", "engine": "e", "model": "m"}
+WRONG: dict[str, object] = {"command": 5, "pid": 2**40, "born": 3, "url": "\x1b[31m", "engine": "\ud800", "model": None}
+WRONG_TOO: dict[str, object] = {"command": [5], "pid": "7", "born": None, "url": [], "engine": {}}
+
+
+@pytest.mark.parametrize("changed", [{name: value} for each in (WRONG, WRONG_TOO) for name, value in each.items()])
+def test_a_field_of_another_kind_makes_no_record(records: Records, changed: dict[str, object]) -> None:
+    records.save(ServerRecord(**{**GOOD, "name": "good", "command": ("a",)}))  # type: ignore[arg-type]
+    (records.servers / "x.json").write_text(json.dumps(GOOD | changed))
+    assert [record.name for record in records.all()] == ["good"] and records.get("x") is None
+    assert records.unreadable() == [records.servers / "x.json"]
+
+
+def test_a_file_that_no_server_can_be_called_after_is_passed_over(records: Records) -> None:
+    records.servers.mkdir(parents=True)
+    for name in ("-x", "a b", ".x"):
+        (records.servers / f"{name}.json").write_text(json.dumps(GOOD | {"name": name}))
+    os.mkfifo(records.servers / "fifo.json")
+    (records.servers / "folder.json").mkdir()
+    assert records.all() == []
+    found = {path.stem for path in records.unreadable()}
+    assert found == {"-x", "a b", ".x", "fifo", "folder"}
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", "[" * 10_000, '{"name": "x"}', '{"name": 3, "pid": 1}'])

@@ -221,6 +221,20 @@ def test_without_vllm_one_line_says_how_to_get_it(vllm: Path, tmp_path: Path) ->
     assert 'pip install "longctx[vllm]"' in done.stderr
 
 
+def test_a_bad_record_is_named_and_stops_nothing(vllm: Path) -> None:
+    port = free_port()
+    assert serve_vllm(vllm, "--port", str(port)).returncode == 0
+    good = record_of(f"vllm-{port}")
+    servers = Path(os.environ["LONGCTX_HOME"]) / "state" / "servers"
+    (servers / "five.json").write_text(json.dumps(good | {"name": "five", "command": 5}))
+    (servers / "-x.json").write_text(json.dumps(good | {"name": "-x"}))
+    told = [f"longctx: {servers / name}: no record of a server; it is left alone" for name in ("-x.json", "five.json")]
+    for words in (["logs"], ["stop", "--all"]):
+        done = engine(*words)
+        assert (done.returncode, done.stderr.splitlines()) == (0, told), words
+    assert not birth(good["pid"])
+
+
 def test_stopping_and_showing_what_is_not_there(vllm: Path) -> None:
     for words in (["stop", "x"], ["stop", "../x"], ["logs", "x"], ["logs"]):
         done = engine(*words)

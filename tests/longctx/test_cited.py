@@ -35,12 +35,13 @@ def told(*parts: str) -> CitedText:
     assert text.raw == "".join(parts) and shown == text.markdown
     resolved = [delta.citation for delta in deltas if isinstance(delta, CitationResolved)]
     assert tuple(resolved) == text.citations and [c.n for c in resolved] == list(range(1, len(resolved) + 1))
-    known = 0
+    known, told_until_now = 0, ""
     for delta in deltas:
         if isinstance(delta, CitationResolved):
             known += 1
         else:
-            marks = [int(n) for n in re.findall(r"(?<!\\)\[\^(\d+)\]", delta.text)]
+            told_until_now += delta.text
+            marks = [int(n) for n in re.findall(r"(?<!\\)\[\^(\d+)\]", told_until_now)]
             assert all(n <= known for n in marks) or "`" in text.raw
     return text
 

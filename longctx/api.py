@@ -87,7 +87,7 @@ def open_engine(
     base_url: str | None = None,
     api_key: str | None = None,
     context_tokens: int | None = None,
-    timeout_s: float = 600.0,
+    timeout_s: float = 3600.0,
 ) -> AbstractContextManager[Engine]:
     """An engine by its name (`scout`, `vllm`, `openai`, `scripted` or a plugin's) to ask with, for a `with` block.
 

@@ -83,7 +83,7 @@ class Settings:
     model: str | None = None
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
-    timeout_s: int = 600
+    timeout_s: int = 3600
     context: int | None = None
     mode: str = "auto"
     max_tokens: int = 1024

@@ -39,7 +39,7 @@ class EngineSetup:
     model: str | None = None
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
-    timeout_s: float = 600.0
+    timeout_s: float = 3600.0
     context_tokens: int | None = None
     dtype: str = "auto"
     device: str = "auto"

@@ -98,7 +98,7 @@ def _asked(
         left_out=before.left_out,
     )
     if composed.left_out > before.left_out:
-        yield Notice(f"the oldest {composed.left_out:,} turns no longer fit what the engine takes and are left out")
+        yield Notice(f"turns no longer fit what the engine takes: the oldest {composed.left_out:,} left out")
     yield Planned(
         reading=composed.reading,
         prompt_tokens=len(composed.prompt.ids),

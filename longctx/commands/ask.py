@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from longctx.commands.engines import EngineOptions, Opened, SessionOptions, open_dialogue
+from longctx.commands.engines import EngineOptions, Opened, SessionOptions, open_dialogue, write_end
 from longctx.commands.faces import LastFace, LinesFace, Progress, TextFace, ending_lines
 from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.commands.output import open_output, stdout_is_terminal
@@ -154,18 +154,7 @@ def _end(
     answer: "Answer", opened: Opened, stream: IO[str], progress: Progress, form: Form, *, on_terminal: bool
 ) -> None:
     """What follows an answer's text: its footnotes, and on stderr what it took; of quotes, all of it."""
-    from longctx import terminal
-
-    if opened.engine is None:
-        if on_terminal:
-            terminal.print_answer(answer, opened.corpus.location, opened.configured.color)
-        else:
-            stream.write(terminal.plain_answer(answer))
-    elif on_terminal:
-        terminal.print_footnotes(answer, opened.corpus.location, opened.configured.color, show_quotes=form.show_quotes)
-    else:
-        stream.write(terminal.plain_footnotes(answer, show_quotes=form.show_quotes))
-    stream.flush()
+    write_end(answer, opened, stream, on_terminal=on_terminal, show_quotes=form.show_quotes)
     for line in ending_lines(answer, opened.dialogue.session):
         progress.say(line)
 

@@ -9,10 +9,10 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from longctx.commands.engines import EngineOptions, Opened, SessionOptions, open_dialogue
+from longctx.commands.engines import EngineOptions, Opened, SessionOptions, open_dialogue, write_end
 from longctx.commands.faces import Progress, TextFace, citations_text, ending_lines
 from longctx.commands.options import Chosen, with_shared_options
-from longctx.commands.output import open_output, stdin_is_terminal
+from longctx.commands.output import open_output, stdin_is_terminal, stdout_is_terminal
 from longctx.errors import Interrupted, LongctxError
 from longctx.events import follow
 from longctx.narration import ProgressLine, report_error
@@ -106,13 +106,8 @@ class Talk:
         self._progress.end()
 
     def _end(self, answer: "Answer") -> None:
-        from longctx import terminal
-
         self._last = answer
-        if self._opened.engine is None:
-            self._stream.write(terminal.plain_answer(answer))
-        else:
-            self._stream.write(terminal.plain_footnotes(answer))
+        write_end(answer, self._opened, self._stream, on_terminal=stdout_is_terminal())
         self._stream.write("\n")
         self._stream.flush()
         for line in ending_lines(answer, None):

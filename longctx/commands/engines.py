@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from longctx.errors import StoreError, UsageError
 
 if TYPE_CHECKING:
     from longctx.analysis import Asking
+    from longctx.answer import Answer
     from longctx.corpus import Corpus
     from longctx.dialogue import Dialogue
     from longctx.engines.base import Engine
@@ -91,6 +92,7 @@ class EngineOptions:
     def asking(self, configured: "Settings", quotes: int) -> "Asking":
         """How questions are asked."""
         from longctx.analysis import Asking
+    from longctx.answer import Answer
 
         return Asking(
             mode=configured.mode,
@@ -180,6 +182,25 @@ def open_dialogue(
             opened_from={"engine": picked.name, "model": picked.setup.model, "base_url": picked.setup.base_url},
         )
         yield Opened(dialogue, corpus, engine, asking, configured)
+
+
+def write_end(
+    answer: "Answer", opened: Opened, stream: IO[str], *, on_terminal: bool, show_quotes: bool = False
+) -> None:
+    """What follows an answer's text: its footnotes; of an answer that only quotes, all of it."""
+    from longctx import terminal
+
+    location, color = opened.corpus.location, opened.configured.color
+    match opened.engine is None, on_terminal:
+        case True, True:
+            terminal.print_answer(answer, location, color)
+        case True, False:
+            stream.write(terminal.plain_answer(answer))
+        case False, True:
+            terminal.print_footnotes(answer, location, color, show_quotes=show_quotes)
+        case False, False:
+            stream.write(terminal.plain_footnotes(answer, show_quotes=show_quotes))
+    stream.flush()
 
 
 def _picked(

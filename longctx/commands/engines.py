@@ -92,7 +92,6 @@ class EngineOptions:
     def asking(self, configured: "Settings", quotes: int) -> "Asking":
         """How questions are asked."""
         from longctx.analysis import Asking
-    from longctx.answer import Answer
 
         return Asking(
             mode=configured.mode,

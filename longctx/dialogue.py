@@ -40,7 +40,7 @@ class Dialogue:
         session: Session | None = None,
         kept: bool = True,
         title: str = "",
-        opened_from: Mapping[str, str | None] | None = None,
+        opened_from: Mapping[str, object] | None = None,
     ) -> None:
         self._corpus = corpus
         self._engine = engine

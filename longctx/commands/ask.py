@@ -10,7 +10,8 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from longctx.commands.engines import EngineOptions, Opened, SessionOptions, open_dialogue, write_end
+from longctx.commands.dialogues import Opened, open_dialogue, write_end
+from longctx.commands.engine_options import EngineOptions, SessionOptions
 from longctx.commands.faces import LastFace, LinesFace, Progress, TextFace, ending_lines
 from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.commands.output import open_output, stdout_is_terminal

@@ -9,7 +9,8 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from longctx.commands.engines import EngineOptions, Opened, SessionOptions, open_dialogue, write_end
+from longctx.commands.dialogues import Opened, open_dialogue, write_end
+from longctx.commands.engine_options import EngineOptions, SessionOptions
 from longctx.commands.faces import Progress, TextFace, citations_text, ending_lines
 from longctx.commands.options import Chosen, with_shared_options
 from longctx.commands.output import open_output, stdin_is_terminal, stdout_is_terminal

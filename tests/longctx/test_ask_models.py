@@ -406,3 +406,23 @@ def terminal(words: Sequence[str], script: Sequence[tuple[str, str]] = ()) -> su
     _, status = os.waitpid(pid, 0)
     os.close(master)
     return subprocess.CompletedProcess(list(words), os.waitstatus_to_exitcode(status), seen, "")
+
+
+def test_a_server_that_was_found_is_looked_at_again_when_a_session_goes_on(scene: MakeScene) -> None:
+    """Nobody named it, so on a machine of several users its port may be somebody else's by now; and it gets no key."""
+    from longctx.commands.dialogues import _as_before
+    from longctx.engines.opening import EngineSetup
+    from longctx.session import Order, Session, Turn
+
+    before = {"engine": "openai", "model": "m", "base_url": "http://127.0.0.1:8000/v1", "found_port": 8000}
+
+    class Kept:
+        def turns(self, session: Session) -> tuple[Turn, ...]:
+            blank = {"parent": None, "question": "q", "answer": {}, "corpus": "c", "order": Order(0, ""), "plan": ""}
+            return (Turn(**blank, settings=before),)  # type: ignore[arg-type]
+
+    session = Session(id="s", title="t", corpus="c", tip=None, turns=1, created_s=0.0, used_s=0.0)
+    setup = EngineSetup(logs=Path("/nowhere"), api_key="sk-secret")
+    picked = _as_before(Kept(), session, setup)  # type: ignore[arg-type]
+    assert picked is not None
+    assert (picked.setup.found_port, picked.setup.api_key) == (8000, None)

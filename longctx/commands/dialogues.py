@@ -1,14 +1,13 @@
-"""The options that say who answers and how, and whether it is kept; and what they open: an engine, a session."""
+"""A conversation as it was asked for, open: its corpus up to date, its engine, its session."""
 
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import IO, TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import IO, TYPE_CHECKING
 
 from ingest.naming import show
+from longctx.commands.engine_options import EngineOptions, SessionOptions
 from longctx.commands.faces import Progress
 from longctx.commands.machine import engine_setup
 from longctx.commands.options import Chosen
@@ -26,103 +25,6 @@ if TYPE_CHECKING:
     from longctx.request import Request
     from longctx.session import Session
     from longctx.settings import Settings
-
-ENGINE, SESSION = "Engine", "Session"
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """Who answers, how much of the corpus it is sent, and how it draws its words."""
-
-    engine: Annotated[
-        str | None,
-        typer.Option(
-            "-e",
-            "--engine",
-            metavar="NAME",
-            help="evidence, scout, vllm, openai, scripted, a plugin, or auto; see longctx engine list.",
-            rich_help_panel=ENGINE,
-        ),
-    ] = None
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", metavar="DIR|NAME", help="A model's folder or name.", rich_help_panel=ENGINE),
-    ] = None
-    base_url: Annotated[
-        str | None,
-        typer.Option(metavar="URL", help="An OpenAI-compatible server, as http://…/v1.", rich_help_panel=ENGINE),
-    ] = None
-    timeout: Annotated[
-        int | None, typer.Option(metavar="S", min=1, help="Longest silence of a server.", rich_help_panel=ENGINE)
-    ] = None
-    context: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TOKENS", help="What fits the model (128k), where it does not say.", rich_help_panel=ENGINE
-        ),
-    ] = None
-    mode: Annotated[
-        str | None,
-        typer.Option(metavar="auto|full|focus", help="Send all, what fits, or what can be.", rich_help_panel=ENGINE),
-    ] = None
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="The longest answer.", rich_help_panel=ENGINE)] = None
-    temperature: Annotated[
-        float | None, typer.Option(min=0, max=100, help="0 takes the likeliest words.", rich_help_panel=ENGINE)
-    ] = None
-    seed: Annotated[
-        int | None, typer.Option(min=0, max=2**63 - 1, help="The same seed draws the same.", rich_help_panel=ENGINE)
-    ] = None
-    no_cache: Annotated[
-        bool, typer.Option("--no-cache", help="Neither use nor keep stored prefixes.", rich_help_panel=ENGINE)
-    ] = False
-
-    def settings(self, chosen: Chosen) -> "Settings":
-        """The settings in force with what was typed above all."""
-        return chosen.settings(
-            engine=self.engine or ("openai" if self.base_url and not self.engine else None),
-            model=self.model,
-            base_url=self.base_url,
-            timeout_s=self.timeout,
-            context=self.context,
-            mode=self.mode,
-            max_tokens=self.max_tokens,
-            temperature=self.temperature,
-        )
-
-    def asking(self, configured: "Settings", quotes: int) -> "Asking":
-        """How questions are asked."""
-        from longctx.analysis import Asking
-
-        return Asking(
-            mode=configured.mode,
-            max_tokens=configured.max_tokens,
-            temperature=configured.temperature,
-            seed=self.seed,
-            quotes=quotes,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """Which conversation goes on, and whether this one is kept."""
-
-    go_on: Annotated[
-        bool,
-        typer.Option(
-            "-c", "--continue", help="Go on with the last session (of these sources).", rich_help_panel=SESSION
-        ),
-    ] = False
-    resume: Annotated[
-        str | None,
-        typer.Option("-r", "--resume", metavar="ID", help="Go on with this session.", rich_help_panel=SESSION),
-    ] = None
-    no_log: Annotated[bool, typer.Option("--no-log", help="Keep no session.", rich_help_panel=SESSION)] = False
-    title: Annotated[str | None, typer.Option(metavar="TEXT", help="Name the session.", rich_help_panel=SESSION)] = None
-
-    @property
-    def resumes(self) -> bool:
-        """Whether an earlier session goes on."""
-        return self.go_on or self.resume is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +80,7 @@ def open_dialogue(
             session=session,
             kept=not sessions.no_log,
             title=sessions.title or "",
-            opened_from={"engine": picked.name, "model": picked.setup.model, "base_url": picked.setup.base_url},
+            opened_from=_origin(picked),
         )
         yield Opened(dialogue, corpus, engine, asking, configured)
 
@@ -220,6 +122,13 @@ def _picked(
     return choose(name, setup)
 
 
+def _origin(picked: "Picked") -> dict[str, object]:
+    """What a later question needs to go on with the same engine; no key is in it."""
+    setup = picked.setup
+    origin = {"engine": picked.name, "model": setup.model, "base_url": setup.base_url, "found_port": setup.found_port}
+    return {name: value for name, value in origin.items() if value is not None}
+
+
 def _as_before(history: "History", session: "Session", setup: "EngineSetup") -> "Picked | None":
     """The engine that a session's last turn was answered by."""
     from longctx.engines.choice import Chosen as Taken
@@ -230,6 +139,8 @@ def _as_before(history: "History", session: "Session", setup: "EngineSetup") -> 
     if not isinstance(name, str) or not (model or base_url):
         return None
     there = replace(setup, model=model, base_url=base_url)
+    if isinstance(port := before.get("found_port"), int):  # nobody named that server: it must still be ours
+        there = replace(there, found_port=port, api_key=None)
     where = " ".join(show(str(each)) for each in (model, base_url) if each)
     return Taken(name, there, f"engine: {name} ({where}): this session's; --engine takes another")
 
@@ -239,7 +150,7 @@ def _is_kept(sessions: SessionOptions, kept: bool) -> bool:
 
 
 @contextmanager
-def _engine(name: str, setup: Any) -> "Iterator[Engine | None]":
+def _engine(name: str, setup: "EngineSetup") -> "Iterator[Engine | None]":
     """The engine of that name; None for the one that only quotes."""
     from longctx.engines.opening import QUOTES, open_engine
 

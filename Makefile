@@ -15,7 +15,7 @@ test: .venv/dev.done $(VLLM)/done
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy
-	LONGCTX_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(BIN)/pytest
+	LONGCTX_VLLM_PYTHON=$(CURDIR)/$(VLLM)/bin/python $(BIN)/pytest -n 2 --dist loadfile
 
 .venv/base.done: pyproject.toml
 	$(PYTHON) -m venv .venv

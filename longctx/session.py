@@ -52,7 +52,7 @@ class Turn:
     @property
     def id(self) -> str:
         """Sixteen hex digits of SHA-256 over all of it, the parent's id included."""
-        digest = hashlib.sha256(_canonical(self).encode("utf-8", "surrogatepass"))
+        digest = hashlib.sha256(canonical(self))
         if self.exchange:
             for ids in (self.exchange.question, self.exchange.answer):
                 digest.update(len(ids).to_bytes(8, "little") + ids.tobytes())
@@ -73,7 +73,9 @@ class Session:
     used_s: float
 
 
-def _canonical(turn: Turn) -> str:
+def canonical(turn: Turn) -> bytes:
+    """All of a turn but its token ids, always in the same bytes. Half surrogates stay as they are, which escaped JSON
+    would join in pairs."""
     fields = {
         "parent": turn.parent,
         "question": turn.question,
@@ -84,4 +86,5 @@ def _canonical(turn: Turn) -> str:
         "settings": turn.settings,
         "created_s": turn.created_s,
     }
-    return json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "surrogatepass")

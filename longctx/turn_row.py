@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Mapping
 from typing import Any
 
-from longctx.session import Exchange, Order, Turn
+from longctx.session import Exchange, Order, Turn, canonical
 
 UNREADABLE = (
     ValueError,
@@ -31,7 +31,7 @@ def row_of(turn: Turn) -> dict[str, Any]:
     row: dict[str, Any] = {
         "id": turn.id,
         "parent": turn.parent,
-        "body": _body(turn),
+        "body": zlib.compress(canonical(turn)),
         "question_ids": _packed(exchange.question) if exchange else None,
         "answer_ids": _packed(exchange.answer) if exchange else None,
         "opens_window": exchange.opens_window if exchange else None,
@@ -78,22 +78,6 @@ def dicts(rows: sqlite3.Cursor) -> list[dict[str, Any]]:
     """Rows with the names of their columns."""
     names = [column[0] for column in rows.description]
     return [dict(zip(names, row, strict=True)) for row in rows]
-
-
-def _body(turn: Turn) -> bytes:
-    """All of a turn but its token ids. Half surrogates stay as they are, which escaped JSON would join in pairs."""
-    fields = {
-        "parent": turn.parent,
-        "question": turn.question,
-        "answer": turn.answer,
-        "corpus": turn.corpus,
-        "order": [turn.order.entries, turn.order.digest],
-        "plan": turn.plan,
-        "settings": turn.settings,
-        "created_s": turn.created_s,
-    }
-    text = json.dumps(fields, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return zlib.compress(text.encode("utf-8", "surrogatepass"))
 
 
 def _packed(ids: "array[int]") -> bytes:

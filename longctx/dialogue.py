@@ -56,8 +56,8 @@ class Dialogue:
 
     @property
     def session(self) -> Session | None:
-        """The session that holds the turns; None before the first answer, or where nothing is kept."""
-        return self._session
+        """The session that holds all turns; None before the first answer, and where not all of them are kept."""
+        return self._session if self._kept == len(self._turns) else None
 
     @property
     def turns(self) -> tuple[Turn, ...]:
@@ -130,7 +130,7 @@ class Dialogue:
             self._keep()
         except StoreError as error:
             self._trouble = error
-        return replace(event, answer=named)
+        return replace(event, answer=named if self.session else replace(named, session=None))
 
     def _begin(self, question: str) -> None:
         if self._history is not None and self._is_kept and self._session is None:

@@ -259,7 +259,7 @@ def _finite(value: Any) -> Any:
 def _ending(answer: Mapping[str, Any]) -> Iterator[str]:
     ending = str(answer.get("ending", "stop"))
     if ending != "stop":
-        why = show(str(answer.get("error") or ""))
+        why = show(str(answer.get("error") or "")).removeprefix(ending)
         yield f"not whole: {show(ending)}" + (f", {why}" if why else "")
 
 

@@ -16,7 +16,7 @@ from longctx.commands.faces import LastFace, LinesFace, Progress, TextFace, endi
 from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.commands.output import open_output, stdout_is_terminal
 from longctx.commands.prefixes import counted
-from longctx.errors import UsageError
+from longctx.errors import Interrupted, UsageError
 from longctx.events import Answered, AnswerEvent, AnswerEvents, follow
 
 if TYPE_CHECKING:
@@ -96,8 +96,12 @@ def ask(
     ):
         on_terminal = output is None and stdout_is_terminal()
         face = _face(opened, form, stream, lines or progress, on_terminal=on_terminal)
-        for each in asked:
-            follow(_events(opened, each, alone=form.is_batch), _telling(face, answers))
+        try:
+            for each in asked:
+                follow(_events(opened, each, alone=form.is_batch), _telling(face, answers))
+        except KeyboardInterrupt:
+            kept = bool(answers) and answers[-1].session is not None
+            raise Interrupted("interrupted; what there is of the answer is kept" if kept else "interrupted") from None
     if require_verified:
         _check_verified(answers)
 

@@ -73,7 +73,7 @@ class Talk:
     def run(self) -> None:
         """Answer until the questions end; a question that fails does not end the others.
 
-        Where nobody types, the last failure is raised at the end, for a script to see.
+        Where nobody types, the exit code is that of the last failure, for a script to see.
         """
         self._progress.say("/help lists what you can type; /quit ends.")
         for line in _lines():
@@ -87,7 +87,7 @@ class Talk:
         if session is not None:
             self._progress.say(f"session {session.id}: longctx chat -r {session.id} goes on")
         if self._failed is not None and not stdin_is_terminal():
-            raise self._failed
+            raise typer.Exit(self._failed.exit_code)
 
     def _ask(self, question: str) -> None:
         before = self._last
@@ -163,7 +163,7 @@ class Talk:
 
         session = self._opened.dialogue.session
         if session is None or not name:
-            self._write("/export FILE, once there is an answer")
+            self._write("there is no session to write yet, or none is kept" if name else "/export FILE")
             return
         try:
             path = Path(name).expanduser()
@@ -196,7 +196,7 @@ def _lines() -> Iterator[str]:
             return
         except KeyboardInterrupt:
             if interrupted or not is_typed:
-                raise Interrupted("stopped; answers that were given are kept") from None
+                raise Interrupted("stopped") from None
             interrupted = True
             sys.stdout.write("\nCtrl-C again, Ctrl-D or /quit ends.\n")
 

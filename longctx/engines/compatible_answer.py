@@ -38,6 +38,7 @@ class Incoming:
         self._has_specials = False
         self._begun_s = time.monotonic()
         self._first_s: float | None = None
+        self._last_s: float | None = None
         self._pieces = 0
         self._tokens = 0
         self._characters = 0
@@ -56,7 +57,8 @@ class Incoming:
             self._progress = stage
             yield Prefilled(done=stage.done, total=stage.total, cached=stage.cached)
         if chunk.has_content:
-            self._first_s = self._first_s or time.monotonic()
+            self._last_s = time.monotonic()
+            self._first_s = self._first_s or self._last_s
             self._pieces += 1
             yield from self._content(chunk)
             yield from self._bound()
@@ -97,10 +99,10 @@ class Incoming:
         return by_progress if self.usage.prompt_tokens is None else self.usage.prompt_tokens
 
     def seconds(self) -> tuple[float, float]:
-        """The time until the first token, and from there to now."""
-        now = time.monotonic()
-        first = now if self._first_s is None else self._first_s
-        return first - self._begun_s, now - first
+        """The time until the first token, and from there to the last: not to what a server says behind the end."""
+        last = self._last_s or time.monotonic()
+        first = last if self._first_s is None else self._first_s
+        return first - self._begun_s, last - first
 
     def finish(self, safe: Callable[[str], str]) -> Iterator[Warned]:
         """What is to be said of how it ended; raises EngineError where it is not whole."""

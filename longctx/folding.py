@@ -19,6 +19,7 @@ UNSPACED = re.compile(f"[{UNSPACED_CHARACTERS}]")
 NEAR_SHARE = 0.85  # of the characters of a quote's words, for a run of them to be near it
 NEAR_MOST = 0.99  # a run that had all words of a quote is still not the quote
 FENCE_LEAST = 3  # backticks around code of more than one paragraph
+WORD_PARTED_MOST = 120  # characters on either side of a place in which a word may go on, indentation and all
 LETTERS_LEAST = 3  # letters or digits of a quote that can be looked for; a number has two digits
 
 
@@ -29,6 +30,7 @@ class Folded:
     """
 
     def __init__(self, text: str, *, markup: bool = False) -> None:
+        self._original = text
         table, others = _folds(text)
         plain = text.translate(table)
         pieces: list[str] = []
@@ -51,7 +53,7 @@ class Folded:
             done = found.end()
             if found.lastgroup == "join" and found[0][0] in _HYPHENS:
                 self._parted.add(length)
-        self.text = "".join((*pieces, plain[done:]))
+        self.text = _NO_INCHES.sub("'", "".join((*pieces, plain[done:])))
 
     def start(self, index: int) -> int:
         """Where in the original the character at `index` begins."""
@@ -73,16 +75,26 @@ class Folded:
 
     def _occurrences(self, quote: str, start: int) -> Iterator[tuple[int, int]]:
         found = False
-        for span in find(self.text, quote, start, len(self.text)) if quote else ():
-            found = True
-            yield span
+        for span in _spans(self.text, quote, start, len(self.text)) if quote else ():
+            if not self._cut(*span):
+                found = True
+                yield span
         optional = _HYPHEN.sub("(-?)", re.escape(quote))
         if found or not self._parted or optional == re.escape(quote):
             return
         for match in re.compile(optional).finditer(self.text, start):
             taken = {match.start(i) for i, hyphen in enumerate(match.groups(), start=1) if not hyphen}
-            if taken <= self._parted and not cuts(self.text, match.start()) and not cuts(self.text, match.end()):
+            if taken <= self._parted and not self._cut(*match.span()):
                 yield match.span()
+
+    def _cut(self, first: int, last: int) -> bool:
+        """Whether what is folded is cut there, or the original, in which blanks are still of several kinds."""
+        return (
+            _cuts_word(self.text, first)
+            or _cuts_word(self.text, last)
+            or cuts(self._original, self.start(first))
+            or cuts(self._original, self.end(last))
+        )
 
     def _index(self, offset: int) -> int:
         piece = bisect_right(self._origins, offset) - 1
@@ -100,7 +112,7 @@ class Folded:
         at = joined.find(core) if first < last else -1
         while at >= 0:
             run = self._run(words, first, last, bisect_right(ends, at))
-            if run[2] >= NEAR_SHARE and not cuts(self.text, run[0]) and not cuts(self.text, run[1]):
+            if run[2] >= NEAR_SHARE and not self._cut(run[0], run[1]):
                 yield self.start(run[0]), self.end(run[1]), min(run[2], NEAR_MOST)
             at = joined.find(core, at + 1)
 
@@ -131,10 +143,15 @@ class Folded:
 
 def find(text: str, quote: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Where a quote stands in `text[start:end]` as it is; not where it would cut a word or number."""
+    for first, last in _spans(text, quote, start, end):
+        if not cuts(text, first) and not cuts(text, last):
+            yield first, last
+
+
+def _spans(text: str, quote: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     at = text.find(quote, start, end)
     while at >= 0:
-        if not cuts(text, at) and not cuts(text, at + len(quote)):
-            yield at, at + len(quote)
+        yield at, at + len(quote)
         at = text.find(quote, at + 1, end)
 
 
@@ -154,13 +171,30 @@ def words_of(text: str) -> list[str]:
 
 
 def cuts(text: str, at: int) -> bool:
-    """Whether `at` lies within a word, identifier, number or range, or behind a sign; not in unspaced scripts."""
+    """Whether `at` lies within a word, identifier, number or range, or behind a sign; not in unspaced scripts.
+
+    Of a word that is parted, by a line's end or by what has no width, each part is within it.
+    """
+    return _cuts_word(text, at) or _cuts_parted(text, at) or _GROUPS.search(_around(text, at)) is not None
+
+
+def _cuts_word(text: str, at: int) -> bool:
     if not 0 < at < len(text):
         return False
     left, right = text[at - 1], text[at]
     if _in_word(left) and _in_word(right):
         return not UNSPACED.match(left) and not UNSPACED.match(right)
-    return _CUT.search(f"{text[max(0, at - 5) : at]}\0{text[at : at + 5]}") is not None
+    return _CUT.search(_around(text, at)) is not None
+
+
+def _cuts_parted(text: str, at: int) -> bool:
+    start = max(0, at - WORD_PARTED_MOST)
+    around = text[start : at + WORD_PARTED_MOST]
+    return any(found.start() <= at - start <= found.end() for found in _PARTING.finditer(around))
+
+
+def _around(text: str, at: int) -> str:
+    return f"{text[max(0, at - 12) : at]}\0{text[at : at + 12]}"
 
 
 _OPERATOR = r"[=<>!]=+|&&|\|\||[=<>+%¬±≠≤≥′″]|!(?=\w)"
@@ -172,17 +206,36 @@ _WORDS = re.compile(
 )
 _DASHES = "\\-\u2010-\u2013\u2212\ufe63\uff0d"
 _MARKS_IN_NUMBERS = f"[.,:/'’．，{_DASHES}\u2014\u2015]"
-_BLANK = r"[^\S\r\n]"
-# \0 is the place that may cut: within 3.5, 3-5, 12'000 or can't, within 12 000, behind a sign or a leading point.
+_REVERSING = "(?<!\\w)(?i:non?|not|un|anti|in|dis|mis|pre)"
+_WORD_HYPHENS = "[-\u2010\u2011]"
+# \0 is the place that may cut: within 3.5, 3-5, 12'000, can't or <=, behind a sign, a bound, a leading point or a
+# negation, between non- and toxic, or sugar and -free.
 _CUT = re.compile(
     rf"\d(?:\0{_MARKS_IN_NUMBERS}|{_MARKS_IN_NUMBERS}\0)\d|[^\W\d_]\0['’][^\W\d_]"
-    rf"|(?<!\d)\d{{1,3}}(?:\0{_BLANK}|{_BLANK}\0)\d{{3}}(?!\d)"
-    rf"|[+±{_DASHES}]\0\.?\d|(?<![\w)])\.\0\d"
+    rf"|(?:[+±~≈≤≥<{_DASHES}]|[<>!]=|(?<![^\s(\[])>)\0\.?\d|(?<![\w)])\.\0\d"
+    rf"|(?:¬|(?<!\w)!)\0[\w(]|[<>!=]\0="
+    rf"|{_REVERSING}(?:{_WORD_HYPHENS}\0|\0{_WORD_HYPHENS})[^\W\d_]|[^\W\d_]\0{_WORD_HYPHENS}(?i:free|less)(?!\w)"
 )
-_QUOTES = frozenset("„‚＂＇´「」『』")
+_TIED = "\u00a0\u2007\u2009\u202f"
+_GROUP = r"(?<!\d)(?<!\d[.,])\d{1,3}"
+# Within 12 000: an ordinary blank may as well stand between two numbers, but for further groups or a leading zero.
+_GROUPS = re.compile(
+    rf"{_GROUP}(?:\0[{_TIED}]|[{_TIED}]\0)\d{{3}}(?!\d)"
+    rf"|{_GROUP}(?:\0 | \0)0\d\d(?!\d)"
+    rf"|{_GROUP}(?:\0[ {_TIED}]|[ {_TIED}]\0)\d{{3}}[ {_TIED}]\d{{3}}(?!\d)"
+    rf"|{_GROUP}[ {_TIED}]\d{{3}}(?:\0[ {_TIED}]|[ {_TIED}]\0)\d{{3}}(?!\d)"
+)
+_QUOTES = frozenset("„＂「」『』")
+_SINGLE_QUOTES = frozenset("‘’‚‛‹›＇´")
+_NO_INCHES = re.compile(r'(?<!\d)"')  # 5" is not 5'
 _PRIMES = frozenset("′″‴⁗‵‶‷")  # 5′ is not 5″
 _HYPHENS = "-\u2010\u00ad"
 _NO_WIDTH = "\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
+_PARTING = re.compile(
+    rf"(?<=[\w\u0300-\u036f])(?<![{UNSPACED_CHARACTERS}])"
+    rf"(?:(?<!\d)[{_NO_WIDTH}]*[{_HYPHENS}][{_NO_WIDTH}]*[ \t]*\r?\n[\s{_NO_WIDTH}]*(?=[^\W\d_])|[{_NO_WIDTH}]+(?=\w))"
+    rf"(?![{UNSPACED_CHARACTERS}])"
+)
 _IS_NO_WIDTH = re.compile(f"[{_NO_WIDTH}]")
 # What differs in more than its form: 10² is not 102.
 _KEPT_FORMS = ("<super>", "<sub>", "<fraction>", "<circle>", "<square>")
@@ -190,9 +243,9 @@ _SPACELESS = "\u2e80-\u303f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"
 _ALWAYS = (
     rf"(?P<join>(?<=[^\W\d_])[{_HYPHENS}][ \t]*\r?\n\s*(?=[^\W\d_])"
     rf"|(?<=[{_SPACELESS}])\s+(?=[{_SPACELESS}])|\\(?=[\"']))"
-    rf"|(?P<blank>\s[\s{_NO_WIDTH}]+|[^\S ])"
 )
-_MARKUP = r"(?P<mark>`+)|(?P<stars>\*+)"
+_BLANK = rf"(?P<blank>\s[\s{_NO_WIDTH}]+|[^\S ])"
+_MARKUP = rf"(?P<blank>\s[\s{_NO_WIDTH}`]+|[^\S ])|(?P<mark>`+)|(?P<stars>\*+)"
 _DECOMPOSED = (
     r"(?P<composed>[\w<=>][\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u064b-\u065f\u3099\u309a]+|[\u1100-\u11ff]+)"
 )
@@ -200,7 +253,7 @@ _DECOMPOSED = (
 
 def _pattern(others: str, markup: bool, is_composed: bool) -> str:
     """What is longer or shorter once it is folded; `others` are single characters of that kind."""
-    parts = [_ALWAYS, _MARKUP if markup else "", "" if is_composed else _DECOMPOSED]
+    parts = [_ALWAYS, _MARKUP if markup else _BLANK, "" if is_composed else _DECOMPOSED]
     return "|".join(filter(None, [*parts, f"[{re.escape(others)}]" if others else ""]))
 
 
@@ -254,7 +307,8 @@ _CLOSES = re.compile(r"(?<=[^\s/(,])\*{1,3}(?![\w*])")
 
 def _folds(text: str) -> tuple[dict[int, str], dict[str, str]]:
     """The folds of this text's characters: to one character, and to none or several."""
-    table, others = {ord('"'): "'"}, {}
+    table: dict[int, str] = {}
+    others: dict[str, str] = {}
     for character in set(text) if not text.isascii() else ():
         folded = _fold(character)
         if len(folded) != 1:
@@ -271,8 +325,10 @@ def _fold(character: str) -> str:
         return ""
     if character in _PRIMES:
         return character
-    if category in ("Pi", "Pf") or character in _QUOTES:
+    if character in _SINGLE_QUOTES:
         return "'"
+    if category in ("Pi", "Pf") or character in _QUOTES:
+        return '"'
     if category == "Pd" or character == "−":
         return "-"
     if unicodedata.decomposition(character).startswith(_KEPT_FORMS):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 
-from ingest.document import Kind
+from ingest.document import Document, Kind
 from ingest.naming import show
 from longctx.citations import Citation, CitationStatus, placed
 from longctx.folding import NEAR_MOST, Folded, find, folded_quote, has_enough, words_of
@@ -40,6 +40,7 @@ class Resolver:
     def __init__(self, sent: Sent) -> None:
         self._sent = sent
         self._folded: Callable[[str], Folded] = lru_cache(maxsize=FOLDED_KEPT)(self._fold)
+        self._folded_as_it_is: Callable[[str], Folded] = lru_cache(maxsize=FOLDED_KEPT)(self._fold_as_it_is)
 
     def resolve(self, n: int, marker: Marker, claim: str = "") -> Citation:
         """The citation of a marker.
@@ -67,8 +68,18 @@ class Resolver:
         return None
 
     def _as_folded(self, quote: str, text: SentText) -> tuple[int, int] | None:
-        """As it is folded; else with hyphens that were copied from a line's end, and a blank for the line's end."""
-        folded, markup = self._folded(text.document_id), text.document.kind in MARKUP
+        """As it is folded; else with hyphens that were copied from a line's end, and a blank for the line's end.
+
+        A quote that begins or ends within emphasis or code has marks without their twins: it is looked for with them.
+        """
+        markup = text.document.kind in MARKUP
+        if place := self._parted_too(quote, text, self._folded(text.document_id), markup=markup):
+            return place
+        if markup and _MARK.search(quote):
+            return self._parted_too(quote, text, self._folded_as_it_is(text.document_id), markup=False)
+        return None
+
+    def _parted_too(self, quote: str, text: SentText, folded: Folded, *, markup: bool) -> tuple[int, int] | None:
         for form in dict.fromkeys((quote, _PARTED.sub("-", quote))):
             if place := _first(text, folded.find(folded_quote(form, markup=markup))):
                 return place
@@ -116,15 +127,23 @@ class Resolver:
         return max(held, key=lambda run: run[2], default=None)
 
     def _fold(self, document_id: str) -> Folded:
+        document = self._document(document_id)
+        return Folded(document.text, markup=document.kind in MARKUP)
+
+    def _fold_as_it_is(self, document_id: str) -> Folded:
+        return Folded(self._document(document_id).text)
+
+    def _document(self, document_id: str) -> Document:
         text = self._sent.get(document_id)
         assert text is not None, "only documents that were sent are folded"
-        return Folded(text.document.text, markup=text.document.kind in MARKUP)
+        return text.document
 
 
 _ELLIPSIS = r"\s*[\[(]?(?:\.{3,}|…)[\])]?\s*"
 _GAP = re.compile(rf"{_ELLIPSIS}|[\"”“]\s*[,;]\s*[\"“„]")
 _ENDS = re.compile(rf"^{_ELLIPSIS}|{_ELLIPSIS}$")
 _PARTED = re.compile(r"(?<=[^\W\d_])[-\u2010][^\S\n]+(?=[^\W\d_])")
+_MARK = re.compile(r"[`*]")
 _WORD = re.compile(r"[^\W_]{3,}")
 
 

@@ -93,7 +93,109 @@ def test_emphasis_counts_for_nothing_in_markdown_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "quote"),
     [
+        ("un-\nsafe to drink", "safe to drink"),
+        ("it is un-  \r\n    safe to drink", "safe to drink"),
+        ("non-\ntoxic", "toxic"),
+        ("un\u00adsafe", "safe"),
+        ("un\u00ad\nsafe", "safe"),
+        ("un\u200bsafe", "safe"),
+        ("un\u200bsafe", "\u200bsafe"),
+        ("The drug is harm\u00adless", "The drug is harm"),
+        ("legit-\nimate", "legit"),
+        ("legit-\nimate", "legit-"),
+        ("legit-\nimate", "-\nimate"),
+    ],
+)
+def test_half_of_a_parted_word_is_not_found(text: str, quote: str) -> None:
+    assert places(text, quote) == []
+    assert not list(find(text, quote, 0, len(text)))
+
+
+@pytest.mark.parametrize("quote", ["light-\nhouse that", "lighthouse that", "the light-house that"])
+def test_a_parted_word_is_found_whole(quote: str) -> None:
+    assert places("It is the light-\nhouse that stands", quote)
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("a 5' pole", 'a 5" pole'),
+        ('a 5" pole', "a 5' pole"),
+        ("a 5” pole", "a 5’ pole"),
+        ("a 5'6\" pole", "a 5\"6' pole"),
+    ],
+)
+def test_feet_are_not_inches(text: str, quote: str) -> None:
+    assert places(text, quote) == []
+    assert places(text, text)
+
+
+@pytest.mark.parametrize("text", ['lost "in 1911" there', "lost “in 1911” there", "lost «in 1911» there"])
+def test_quotes_behind_a_number_are_of_one_kind(text: str) -> None:
+    assert places(text, 'lost "in 1911" there') == [text]
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("if !is_ready(): stop", "is_ready()"),
+        ("if (!is_ready()) stop", "is_ready()"),
+        ("if !(a and b)", "(a and b)"),
+        ("¬prime holds", "prime holds"),
+        ("only ≤5 mg", "5 mg"),
+        ("only <5 mg", "5 mg"),
+        ("only >5 mg", "5 mg"),
+        ("only <=5 mg", "5 mg"),
+        ("only ~5 mg", "5 mg"),
+        ("only ≥5 mg", "5 mg"),
+        ("only ≈.5 mg", ".5 mg"),
+        ("where x <= 15", "where x <"),
+        ("a non-toxic drug", "toxic drug"),
+        ("a non‑toxic drug", "toxic drug"),
+        ("Anti-inflammatory drug", "inflammatory drug"),
+        ("it is non-toxic", "it is non"),
+        ("set no-cache on", "cache on"),
+        ("it is sugar-free", "it is sugar"),
+    ],
+)
+def test_a_quote_is_not_cut_from_what_reverses_or_bounds_it(text: str, quote: str) -> None:
+    assert places(text, quote) == []
+    assert not list(find(text, quote, 0, len(text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("12 000 000 men", "000 men"),
+        ("12 000 000 men", "12 000"),
+        ("12 345 678 men", "345 678 men"),
+        ("12 345 678 men", "678 men"),
+        ("12 000 men", "000 men"),
+        ("12\u00a0345 men", "345 men"),
+        ("12\u202f345 men", "12"),
+    ],
+)
+def test_a_number_in_groups_is_whole(text: str, quote: str) -> None:
+    assert places(text, quote) == []
+    assert not list(find(text, quote, 0, len(text)))
+    assert places(text, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
         ("in 2019 100 ships", "in 2019"),
+        ("2.7 100 workout modes", "100 workout modes"),
+        ("2.7 100 200 modes", "100 200 modes"),
+        ("iPhone 5 256 GB", "256 GB"),
+        ("Year 1 150 students", "150 students"),
+        ("chapter 12\u2003345 pages", "345 pages"),
+        ("12\t345 men", "345 men"),
+        ("a well-known fact", "fact"),
+        ("a well-known fact", "known fact"),
+        ("<td>5 mg</td>", "5 mg"),
+        ("Stop! is_ready() now", "is_ready()"),
+        ("come in-between", "come"),
         ("12\n300 ships", "300 ships"),
         ("the tide—38 metres", "38 metres"),
         ("version 1.2.3-beta", "version 1.2.3"),
@@ -133,7 +235,7 @@ def test_asterisks_that_are_no_emphasis_stay(text: str) -> None:
 
 def test_emphasis_may_stand_within_emphasis() -> None:
     text = "**the *tide* turns** at ***noon***; ` it *always* does"
-    assert Folded(text, markup=True).text == "the tide turns at noon;  it always does"
+    assert Folded(text, markup=True).text == "the tide turns at noon; it always does"
 
 
 def test_unpaired_marks_are_folded_fast() -> None:

@@ -208,6 +208,37 @@ def test_markdown_is_quoted_with_or_without_its_emphasis() -> None:
     assert resolve(1, marker("d1", "The tide turns at noon."), documents).quote == "The **tide** turns at `noon`."
 
 
+@pytest.mark.parametrize(
+    ("text", "quote", "found"),
+    [
+        ("It is **not safe** to\nrun as root.", "safe** to run as root.", "safe** to\nrun as root."),
+        ("It is **not\nsafe** to run", "It is **not safe", "It is **not\nsafe"),
+        ("**Note:** use\nit well", "Note:** use it well", "Note:** use\nit well"),
+        ("Run `make all` and\nthen wait", "all` and then wait", "all` and\nthen wait"),
+        ("Run:\n\n```\nmake all\n```\n\nThen wait.", "make all\n\nThen wait.", "make all\n```\n\nThen wait."),
+        ("Run:\n\n```\nmake all\n```\n\nThen wait.", "Run: make all", "Run:\n\n```\nmake all"),
+    ],
+)
+def test_a_markdown_quote_may_begin_or_end_within_its_marks(text: str, quote: str, found: str) -> None:
+    citation = resolve(1, marker("d1", quote), sent({"a.md": Document(text, Kind.MARKDOWN)}))
+    assert (citation.status, citation.quote) == (CitationStatus.VERIFIED, found)
+
+
+@pytest.mark.parametrize(
+    ("text", "quote"),
+    [
+        ("It is un-\nsafe to drink here", "safe to drink"),
+        ("It is un\u200bsafe to drink here", "safe to drink"),
+        ("The drug is harm\u00adless", "The drug is harm"),
+        ("The non-toxic drug", "toxic drug"),
+        ("only when !is_ready()", "is_ready()"),
+        ("the 12\u00a0345 men", "345 men"),
+    ],
+)
+def test_what_says_the_reverse_is_not_verified(text: str, quote: str) -> None:
+    assert resolve(1, marker("d1", quote), sent({"a": text})).status is not CitationStatus.VERIFIED
+
+
 def test_relocation_looks_at_few_documents() -> None:
     looked: list[str] = []
     entries = [Entry(i, f"{i}.txt", f"{i}", "plain", 10) for i in range(3 * OTHERS_MOST)]

@@ -73,7 +73,7 @@ def _migrated(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection
 
 def _apply(connection: sqlite3.Connection, migrations: Sequence[Migration], version: int) -> None:
     """Bring the schema up in one transaction; another process may have done it while this one waited."""
-    sqlite_utils = _light_sqlite_utils()
+    sqlite_utils = light_sqlite_utils()
     with transaction(connection):
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         database = sqlite_utils.Database(connection)
@@ -82,7 +82,7 @@ def _apply(connection: sqlite3.Connection, migrations: Sequence[Migration], vers
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
 
 
-def _light_sqlite_utils() -> ModuleType:
+def light_sqlite_utils() -> ModuleType:
     """sqlite-utils without numpy and pandas, which it loads only to know their values: 0.2 CPU seconds for nothing."""
     absent = [name for name in ("numpy", "pandas") if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None makes an import fail at once

@@ -56,8 +56,7 @@ def ask(
 ) -> AnswerEvents:
     """Answer from an up-to-date corpus; the last event is Answered. Without an engine the answer is quotes.
 
-    Raises DoesNotFit before anything is sent, and what the engine raises after
-    what there is of its answer.
+    Raises DoesNotFit before anything is sent, and what the engine raises after what there is of its answer.
     """
     if not question.strip():
         raise UsageError("the question is empty", 'longctx ask PATH... "the question"')

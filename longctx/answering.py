@@ -87,10 +87,15 @@ class Answering:
                         if event.not_reported:
                             yield Notice(f"cached tokens: not reported ({event.not_reported})")
         yield from self._cited.finish()
-        if not self._cited.markdown.strip() and not self._cited.found:
+        if self._says_only_none:
             yield TextDelta(NOT_FOUND)
         if self._heard.finished and (left_out := self._heard.finished.skipped_mass):
             yield self._warn(f"sparse attention left out at most {left_out:.1%} of what this answer could read")
+
+    @property
+    def _says_only_none(self) -> bool:
+        """Whether all that the model said is that the documents do not hold the answer."""
+        return not self._cited.found and not self._cited.markdown.strip()
 
     def _deltas(self) -> Generator[completion.Delta | EngineEvent, None, None]:
         return completion.complete(self._engine, self._composed.prompt, self._sampling, llama4())
@@ -134,7 +139,7 @@ class Answering:
         return Answer(
             question=self._question,
             found=cited.found,
-            answer_markdown=cited.markdown if cited.found or cited.markdown.strip() else NOT_FOUND,
+            answer_markdown=NOT_FOUND if self._says_only_none else cited.markdown,
             citations=tuple(cited.citations),
             engine=self._engine.identity(),
             corpus=summary,

@@ -24,7 +24,7 @@ from longctx.engines.base import (
 from longctx.errors import EngineError
 from longctx.streaming import TextStream
 from longctx.tokens import Tokenizer
-from longctx.vocabulary import Vocabulary
+from longctx.vocabulary import Vocabulary, message_head
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,10 @@ def chat_ids(text: str, vocabulary: Vocabulary, *, begun: bool = False) -> "arra
 
     Packed windows before it have `begun` the user's message, so that only its end is missing.
     """
-    tokenizer, special = Tokenizer(vocabulary), vocabulary.special
-
-    def head(role: str) -> list[int]:
-        start, end = special(llama4.HEADER_START), special(llama4.HEADER_END)
-        return [start, *tokenizer.encode(role), end, *tokenizer.encode("\n\n")]
-
-    begin = [] if begun else [special(llama4.BEGIN_OF_TEXT), *head("user")]
-    return array("I", [*begin, *tokenizer.encode(text), special(llama4.END_OF_TURN), *head("assistant")])
+    encode, special = Tokenizer(vocabulary).encode, vocabulary.special
+    begin = [] if begun else [special(llama4.BEGIN_OF_TEXT), *message_head("user", encode, special)]
+    answer = message_head("assistant", encode, special)
+    return array("I", [*begin, *encode(text), special(llama4.END_OF_TURN), *answer])
 
 
 def following(windows: "Sequence[array[int]]", ids: "array[int]", window_tokens: int) -> Prompt:

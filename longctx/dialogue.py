@@ -46,7 +46,7 @@ class Dialogue:
         self._engine = engine
         self._asking = asking
         self._history = history
-        self._is_kept = kept and history is not None
+        self._keeping = history if kept else None
         self._title = title
         self._opened_from = dict(opened_from or {})
         self._session = session
@@ -124,7 +124,7 @@ class Dialogue:
             self._begin(event.answer.question)
         except StoreError as error:
             self._trouble = error
-        named = replace(event.answer, session=self._session.id if self._session and self._is_kept else None)
+        named = replace(event.answer, session=self._session.id if self._session and self._keeping else None)
         self._turns.append(self._turn(replace(event, answer=named)))
         try:
             self._keep()
@@ -133,13 +133,13 @@ class Dialogue:
         return replace(event, answer=named if self.session else replace(named, session=None))
 
     def _begin(self, question: str) -> None:
-        if self._history is not None and self._is_kept and self._session is None:
-            self._session = self._history.begin(self._corpus.record.id, self._title or _title(question))
+        if self._keeping is not None and self._session is None:
+            self._session = self._keeping.begin(self._corpus.record.id, self._title or _title(question))
 
     def _keep(self) -> None:
         """Keep the turns that are not kept yet, one that failed before with them."""
-        while self._history is not None and self._is_kept and self._session and self._kept < len(self._turns):
-            self._session = self._history.append(self._session.id, self._turns[self._kept])
+        while self._keeping is not None and self._session and self._kept < len(self._turns):
+            self._session = self._keeping.append(self._session.id, self._turns[self._kept])
             self._kept += 1
 
     def _turn(self, answered: Answered) -> Turn:

@@ -25,7 +25,7 @@ from longctx.engines.base import (
 from longctx.errors import EngineError
 from longctx.packing import WINDOW_TOKENS
 from longctx.tokens import Tokenizer
-from longctx.vocabulary import BEGIN_OF_TEXT, END_OF_TURN, HEADER_END, HEADER_START
+from longctx.vocabulary import BEGIN_OF_TEXT, END_OF_TURN, message_head
 
 # Each is one token with the space before it, in Llama 4's vocabulary as in most others.
 WORDS = """
@@ -98,20 +98,16 @@ def measure(
 
 def synthetic(tokens: int, seed: int) -> Prompt:
     """A user's message: windows of drawn words, `tokens` in all, and a short question in a window of its own."""
-    tokenizer, draw = Tokenizer(), Random(seed)
-
-    def head(role: str) -> list[int]:
-        return [HEADER_START, *tokenizer.encode(role), HEADER_END, *tokenizer.encode("\n\n")]
-
-    known = [tokenizer.encode(f" {word}") for word in WORDS.split()]
-    ends = tokenizer.encode(".\n")
-    ids, starts = array("I", [BEGIN_OF_TEXT, *head("user")]), [0]
+    encode, draw = Tokenizer().encode, Random(seed)
+    known = [encode(f" {word}") for word in WORDS.split()]
+    ends = encode(".\n")
+    ids, starts = array("I", [BEGIN_OF_TEXT, *message_head("user", encode)]), [0]
     while len(ids) < tokens:
         line = [each for word in draw.choices(known, k=LINE_WORDS) for each in word] + list(ends)
         ids.extend(line[: tokens - len(ids)])
     starts = list(range(0, len(ids), WINDOW_TOKENS))
     starts.append(len(ids))
-    ids.extend([*tokenizer.encode(QUESTION), END_OF_TURN, *head("assistant")])
+    ids.extend([*encode(QUESTION), END_OF_TURN, *message_head("assistant", encode)])
     return Prompt(ids, tuple(starts))
 
 

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.database import BUSY_TIMEOUT_S, transaction
+from ingest.database import BUSY_TIMEOUT_S, light_sqlite_utils, transaction
 from longctx.errors import StoreError
 from longctx.paths import ensure
 
@@ -102,8 +102,7 @@ def _taken(connection: sqlite3.Connection) -> set[str]:
 
 def _take(connection: sqlite3.Connection, path: Path, steps: Sequence[Step]) -> None:
     """Take the steps that are due; another process may have taken them while this one waited."""
-    import sqlite_utils
-
+    sqlite_utils = light_sqlite_utils()
     with transaction(connection):
         pending = _pending(connection, path, steps)
         if not pending:

@@ -72,8 +72,8 @@ def pack(corpus: Corpus) -> Iterator[Window]:
 
 def lead_ids(tokenizer: Tokenizer, tag: str) -> list[int]:
     """The ids before the first document: begin of text, the user's header, the preamble."""
-    header = [vocabulary.HEADER_START, *tokenizer.encode("user"), vocabulary.HEADER_END]
-    return [vocabulary.BEGIN_OF_TEXT, *header, *tokenizer.encode("\n\n" + wording.preamble(tag))]
+    head = vocabulary.message_head("user", tokenizer.encode)
+    return [vocabulary.BEGIN_OF_TEXT, *head, *tokenizer.encode(wording.preamble(tag))]
 
 
 def window_ids(corpus: Corpus, window: Window) -> list[int]:

@@ -119,17 +119,16 @@ def in_words(encode: Encode, question: str, answer: str) -> Exchange:
 
 def question_ids(encode: Encode, text: str) -> list[int]:
     """A question, the end of the user's turn, and the head of the answer."""
-    return [*encode(wording.question(encodable(text))), vocabulary.END_OF_TURN, *header(encode, "assistant")]
+    return [
+        *encode(wording.question(encodable(text))),
+        vocabulary.END_OF_TURN,
+        *vocabulary.message_head("assistant", encode),
+    ]
 
 
 def between(encode: Encode) -> list[int]:
     """What stands between an answer and the next turn."""
-    return [vocabulary.END_OF_TURN, *header(encode, "user")]
-
-
-def header(encode: Encode, role: str) -> list[int]:
-    """The head of a message."""
-    return [vocabulary.HEADER_START, *encode(role), vocabulary.HEADER_END, *encode("\n\n")]
+    return [vocabulary.END_OF_TURN, *vocabulary.message_head("user", encode)]
 
 
 def encodable(text: str) -> str:

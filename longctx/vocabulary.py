@@ -8,7 +8,7 @@ and merges bytes as Llama 4's does; any other kind of tokenizer is refused.
 import hashlib
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -101,6 +101,14 @@ class Vocabulary:
         digest.update(str(len(content)).encode())
         digest.update(content)
         return digest.hexdigest()[:16]
+
+
+def message_head(role: str, encode: Callable[[str], Sequence[int]], special: Callable[[int], int] = int) -> list[int]:
+    """The ids that begin a message in Llama 4's chat format: the role is text, what stands about it control tokens.
+
+    `special` gives the id of Llama 4's control tokens in another vocabulary.
+    """
+    return [special(HEADER_START), *encode(role), special(HEADER_END), *encode("\n\n")]
 
 
 def llama4() -> Vocabulary:

@@ -2,12 +2,10 @@
 
 import json
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import chdir
 from dataclasses import replace
 from glob import has_magic
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +13,7 @@ import typer
 from ingest.git import is_remote
 from longctx.commands.options import OUTPUT, STDIN_LIMIT_BYTES, Chosen, with_shared_options
 from longctx.commands.prefixes import counted
+from longctx.commands.source import read_source
 from longctx.errors import EvidenceGate, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -70,17 +69,8 @@ def check(
 
 
 def _content(file: str) -> bytes:
-    try:
-        if file == "-":
-            content = sys.stdin.buffer.read(STDIN_LIMIT_BYTES + 1)
-        else:
-            with Path(file).open("rb") as stream:
-                content = stream.read(STDIN_LIMIT_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{file}: {error.strerror or error}", "name a file that can be read") from error
-    if len(content) > STDIN_LIMIT_BYTES:
-        raise UsageError(f"{file} has more than {STDIN_LIMIT_BYTES >> 20} MiB", "is it a saved answer?")
-    return content
+    too_large = UsageError(f"{file} has more than {STDIN_LIMIT_BYTES >> 20} MiB", "is it a saved answer?")
+    return read_source(file, file, STDIN_LIMIT_BYTES, too_large)
 
 
 def _at(chosen: Chosen, sources: "list[str] | Request", answers: "Sequence[SavedAnswer]") -> "list[list[Checked]]":

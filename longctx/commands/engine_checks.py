@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longctx.commands.machine import engine_setup
+from longctx.commands.machine import engine_setup, named_engine
 from longctx.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -89,11 +89,10 @@ def doctor(engine: Engine = None, model: Model = None, base_url: BaseUrl = None,
 
 
 def settings_with(engine: str | None, model: str | None, base_url: str | None) -> "Settings":
-    """The settings in force with what was typed above all; an address alone means the engine for it."""
+    """The settings in force with what was typed above all."""
     from longctx.commands.options import settings
 
-    named = engine or ("openai" if base_url else None)
-    configured = settings({"engine": named, "model": model, "base_url": base_url})
+    configured = settings({"engine": named_engine(engine, base_url), "model": model, "base_url": base_url})
     for warning in configured.warnings:
         typer.echo(f"longctx: {warning}", err=True)
     return configured

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from longctx.commands.machine import named_engine
 from longctx.commands.options import Chosen
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class EngineOptions:
     def settings(self, chosen: Chosen) -> "Settings":
         """The settings in force with what was typed above all."""
         return chosen.settings(
-            engine=self.engine or ("openai" if self.base_url and not self.engine else None),
+            engine=named_engine(self.engine, self.base_url),
             model=self.model,
             base_url=self.base_url,
             timeout_s=self.timeout,

@@ -59,6 +59,11 @@ KvBudget = Annotated[
 ]
 
 
+def named_engine(engine: str | None, base_url: str | None) -> str | None:
+    """The engine that was typed; an address alone means the engine for it."""
+    return engine or ("openai" if base_url else None)
+
+
 def machine_options(
     configured: "Settings", dtype: Dtype, device: Device, threads: int | None, kv_budget: str | None
 ) -> "EngineSetup":

@@ -186,8 +186,8 @@ def tell_command(launch: "Launch", *, is_sketch: bool) -> None:
 
 
 def serve_vllm(asked: Asked, launch: "Launch") -> None:
+    from longctx.engines.loopback import is_loopback
     from longctx.serving.foreground import bound
-    from longctx.serving.guard import is_loopback
 
     if not is_loopback(asked.host) and launch.answers:
         typer.echo("vLLM asks for the token under /v1 only: /tokenize and /metrics answer anybody", err=True)

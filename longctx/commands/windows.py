@@ -4,11 +4,10 @@ Nothing is guessed: a line that is no window of this model is refused with its n
 """
 
 import json
-import sys
 from array import array
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from longctx.commands.source import read_source
 from longctx.errors import EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -32,19 +31,8 @@ def read_windows(source: str, shape: "ScoutConfig", begin_of_text: int) -> "list
 
 
 def _content(source: str, name: str) -> bytes:
-    try:
-        if source == "-" and sys.stdin is None:
-            raise UsageError("standard input is closed", "as with <&- in a shell")
-        if source == "-":
-            content = sys.stdin.buffer.read(LARGEST_FILE + 1)
-        else:
-            with Path(source).open("rb") as stream:
-                content = stream.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise UsageError(f"{name}: {error.strerror or error}", "name a file that can be read") from error
-    if len(content) > LARGEST_FILE:
-        raise UsageError(f"{name}: more than {LARGEST_FILE >> 20} MiB", "no model reads that much")
-    return content
+    too_large = UsageError(f"{name}: more than {LARGEST_FILE >> 20} MiB", "no model reads that much")
+    return read_source(source, name, LARGEST_FILE, too_large)
 
 
 def _window(line: bytes, where: str, shape: "ScoutConfig") -> "array[int]":

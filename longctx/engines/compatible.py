@@ -16,7 +16,7 @@ from longctx.engines.compatible_http import (
     Connection,
     Refusal,
     check_address,
-    is_loopback,
+    is_here,
     is_too_long,
     too_long,
 )
@@ -101,7 +101,7 @@ class CompatibleEngine:
         program = " ".join(filter(None, [server.kind, server.version]))
         fits = f"{self._context_tokens:,} tokens fit" if self._context_tokens else "it does not say how much fits"
         facts = [program, fits, _prompts(server)]
-        if not is_loopback(server.base) and server.base.startswith("http:"):
+        if not is_here(server.base) and server.base.startswith("http:"):
             facts.append("sent unencrypted")
         return f"openai: {show(server.model)} at {show(server.base)} ({'; '.join(facts)})"
 

@@ -11,7 +11,6 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ import httpx
 from ingest.naming import show
 from longctx.engines.compatible_deadline import Deadline
 from longctx.engines.compatible_reply import Reply
+from longctx.engines.loopback import is_loopback
 from longctx.errors import DoesNotFit, EngineError, LongctxError
 
 CONNECT_S = 5.0
@@ -213,13 +213,9 @@ def check_address(url: str) -> None:
         raise EngineError("an address may hold no password, no '?' and no '#'", "a key goes into LONGCTX_API_KEY")
 
 
-def is_loopback(url: str) -> bool:
+def is_here(url: str) -> bool:
     """Whether the address is of this machine itself."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def _client(base_url: str, key: str) -> httpx.Client:
@@ -230,7 +226,7 @@ def _client(base_url: str, key: str) -> httpx.Client:
         return httpx.Client(
             headers=headers,
             follow_redirects=False,
-            trust_env=not is_loopback(base_url),
+            trust_env=not is_here(base_url),
             verify=_verification(base_url),
             limits=httpx.Limits(max_keepalive_connections=0),  # a kept connection may have died unseen
         )
@@ -240,7 +236,7 @@ def _client(base_url: str, key: str) -> httpx.Client:
 
 def _verification(base_url: str) -> ssl.SSLContext | bool:
     """How certificates are checked; what never needs one takes a check that none passes, which is sooner loaded."""
-    is_plain = is_loopback(base_url) and base_url.startswith("http:")
+    is_plain = is_here(base_url) and base_url.startswith("http:")
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if is_plain else True
 
 

@@ -5,6 +5,7 @@ where the kernel says that its socket belongs to this user or to the system; wha
 is sent, nothing beyond 127.0.0.1 is asked, and nothing but the list of models.
 """
 
+import ipaddress
 import os
 import re
 import socket
@@ -77,6 +78,14 @@ def owners(port: int, tables: Iterable[Path] = TABLES) -> frozenset[int]:
             if len(fields) > 7 and fields[3] == LISTENS and _takes(fields[1], port):
                 found.add(int(fields[7]))
     return frozenset(found)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address; a name other than localhost may mean anything."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def check_owner(port: int, tables: Iterable[Path] = TABLES) -> None:

@@ -135,13 +135,12 @@ def messages(fields: Fields) -> list[tuple[str, str]]:
 
 def dialogue_ids(said: "list[tuple[str, str]]", vocabulary: Vocabulary) -> "array[int]":
     """A dialogue as Llama 4's chat models have it, up to the head of the answer; no text becomes a control token."""
-    tokenizer, special = Tokenizer(vocabulary), vocabulary.special
-    start, end, turn = map(special, (llama4.HEADER_START, llama4.HEADER_END, llama4.END_OF_TURN))
+    encode, special = Tokenizer(vocabulary).encode, vocabulary.special
     ids = array("I", [special(llama4.BEGIN_OF_TEXT)])
     for role, text in said:
         shown = text.strip() if role == "system" else text  # so Llama 4's own template has it
-        ids.extend([start, *tokenizer.encode(role), end, *tokenizer.encode("\n\n"), *tokenizer.encode(shown), turn])
-    ids.extend([start, *tokenizer.encode("assistant"), end, *tokenizer.encode("\n\n")])
+        ids.extend([*llama4.message_head(role, encode, special), *encode(shown), special(llama4.END_OF_TURN)])
+    ids.extend(llama4.message_head("assistant", encode, special))
     return ids
 
 

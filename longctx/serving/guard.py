@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ingest.naming import show
+from longctx.engines.loopback import is_loopback
 from longctx.errors import UsageError
 from longctx.serving.refusal import Refused, error_body
 
@@ -27,14 +28,6 @@ OPEN = frozenset({"/health"})
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 TOKEN_VARIABLE = "LONGCTX_SERVER_TOKEN"
 LEAST_TOKEN, LONGEST_TOKEN = 16, 4096
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address; a name other than localhost may mean anything."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def read_token(file: Path | None) -> str | None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from longctx.engines.loopback import is_loopback
 from longctx.errors import UsageError
-from longctx.serving.guard import Guard, check_exposure, is_loopback, read_token
+from longctx.serving.guard import Guard, check_exposure, read_token
 from tests.serving.conftest import Paced, Serve, Server
 
 TOKEN = "a-token-of-20-letters"

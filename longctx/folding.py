@@ -39,8 +39,7 @@ class Folded:
         self._parted: set[int] = set()  # where a hyphen at a line's end was taken out
         emphasis = _emphasis(text) if markup else set()
         length = done = 0
-        is_composed = text.isascii() or unicodedata.is_normalized("NFC", text)
-        for found in re.finditer(_pattern("".join(others), markup, is_composed), text):
+        for found in re.finditer(_pattern("".join(others), markup, _has_marks(text)), text):
             if found.lastgroup == "stars" and found.start() not in emphasis:
                 continue
             new = others[found[0]] if found[0] in others else _replacement(found)
@@ -246,21 +245,27 @@ _ALWAYS = (
 )
 _BLANK = rf"(?P<blank>\s[\s{_NO_WIDTH}]+|[^\S ])"
 _MARKUP = rf"(?P<blank>\s[\s{_NO_WIDTH}`]+|[^\S ])|(?P<mark>`+)|(?P<stars>\*+)"
-_DECOMPOSED = (
-    r"(?P<composed>[\w<=>][\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u064b-\u065f\u3099\u309a]+|[\u1100-\u11ff]+)"
-)
+_MARKS = r"\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u064b-\u065f\u3099\u309a"
+_JAMO = r"\u1100-\u11ff"
+_DECOMPOSED = rf"(?P<composed>[\w<=>][{_MARKS}]+|[{_JAMO}]+)"
+_MARK = re.compile(f"[{_MARKS}{_JAMO}]")
 
 
-def _pattern(others: str, markup: bool, is_composed: bool) -> str:
+def _has_marks(text: str) -> bool:
+    """Whether characters may have to be composed; in all of a text or in none, so that its parts fold as it does."""
+    return not text.isascii() and _MARK.search("".join(set(text))) is not None
+
+
+def _pattern(others: str, markup: bool, has_marks: bool) -> str:
     """What is longer or shorter once it is folded; `others` are single characters of that kind."""
-    parts = [_ALWAYS, _MARKUP if markup else _BLANK, "" if is_composed else _DECOMPOSED]
+    parts = [_ALWAYS, _MARKUP if markup else _BLANK, _DECOMPOSED if has_marks else ""]
     return "|".join(filter(None, [*parts, f"[{re.escape(others)}]" if others else ""]))
 
 
 def _replacement(found: re.Match[str]) -> str:
     if found.lastgroup == "blank":
         return " "
-    return unicodedata.normalize("NFC", found[0]) if found.lastgroup == "composed" else ""
+    return unicodedata.normalize("NFC", "".join(map(_fold, found[0]))) if found.lastgroup == "composed" else ""
 
 
 def _emphasis(text: str) -> set[int]:

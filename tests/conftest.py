@@ -5,12 +5,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ingest.rules import Selection
 from longctx import paths
 from longctx.corpus import Corpus
 from longctx.refresh import refresh
 from longctx.request import Request
+
+# The same code gives the same result. `pytest --hypothesis-profile default` looks for new examples.
+settings.register_profile("fixed", derandomize=True)
+settings.load_profile("fixed")
 
 pytest_plugins = ["tests.checkpoints"]
 

@@ -313,7 +313,7 @@ def test_offsets_lead_back_to_what_was_folded(text: str, data: st.DataObject) ->
 
 
 SPECIAL = st.sampled_from("a b\n\t-\u00ad\u200bﬁﬂ“”„—…éＡ潮。，e\u0301²½'\"*`\\\u00a09.,")
-# What is folded by what stands before it: a hyphen at a line's end, and a quotation mark behind a digit, which is inches.
+# Folded by what stands before it: a hyphen at a line's end, and a quotation mark behind a digit, which is inches.
 BY_CONTEXT = str.maketrans({"-": None, '"': "'"})
 
 

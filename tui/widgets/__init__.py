@@ -1,0 +1,1 @@
+"""What the screens are made of; each shows values and says what a person wants."""

@@ -1,0 +1,132 @@
+"""What the tests of the terminal UI have: an app whose backend writes down what it is asked, and pictures to compare.
+
+`told(Kind, reply…)` answers the last request of a kind as the backend would. Pictures are SVG, kept by syrupy beside
+the tests; `pytest --snapshot-update` takes them anew.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from textual.app import App, ComposeResult
+from textual.message import Message
+from textual.pilot import Pilot
+from textual.widget import Widget
+
+from longctx.analysis import Asking
+from longctx.backend.replies import Done, Reply
+from longctx.backend.requests import AnyRequest, Open
+from longctx.settings import Settings
+from tui.app import LongctxApp
+from tui.link import Replied
+
+
+class Listener:
+    """A backend that writes down what it is asked; a test says what it tells."""
+
+    def __init__(self) -> None:
+        self.requests: list[AnyRequest] = []
+        self.app: App[Any] | None = None
+        self.is_closed = False
+
+    def send(self, request: AnyRequest) -> int:
+        self.requests.append(request)
+        return len(self.requests)
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    def last(self, kind: type) -> AnyRequest:
+        """The last request of a kind."""
+        return next(request for request in reversed(self.requests) if isinstance(request, kind))
+
+    def tell(self, kind: type, *replies: Reply, done: bool = True) -> None:
+        """Answer the last request of a kind."""
+        number = 1 + max(i for i, request in enumerate(self.requests) if isinstance(request, kind))
+        assert self.app is not None
+        for reply in (*replies, Done()) if done else replies:
+            self.app.post_message(Replied(number, reply))
+
+
+@pytest.fixture
+def listener() -> Listener:
+    return Listener()
+
+
+RunApp = Callable[..., AbstractAsyncContextManager[Pilot[Any]]]
+
+
+@pytest.fixture
+def run_app(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> RunApp:
+    """Run the app over a listener: `async with run_app(size=(120, 40), theme="longctx-dark") as pilot`."""
+    monkeypatch.setenv("TEXTUAL_ANIMATIONS", "none")
+
+    @asynccontextmanager
+    async def run(
+        size: tuple[int, int] = (120, 40), theme: str | None = None, opening: Open | None = None
+    ) -> AsyncIterator[Pilot[Any]]:
+        async def start(_tell: object, _died: object) -> Listener:
+            return listener
+
+        app = LongctxApp(opening or Open(request=None, settings=Settings(), asking=Asking()), start)
+        listener.app = app
+        async with app.run_test(size=size) as pilot:
+            if theme is not None:
+                app.theme = theme
+            await pilot.pause()
+            yield pilot
+
+    return run
+
+
+RunWidget = Callable[..., AbstractAsyncContextManager[Pilot[Any]]]
+
+
+class Alone(App[None]):
+    """One widget; what it says to a screen is in `said`."""
+
+    def __init__(self, widget: Widget) -> None:
+        super().__init__()
+        self.said: list[Message] = []
+        self._widget = widget
+
+    def compose(self) -> ComposeResult:
+        yield self._widget
+
+    async def _on_message(self, message: Message) -> None:
+        if type(message).__module__ == "tui.messages":
+            self.said.append(message)
+        await super()._on_message(message)
+
+
+@pytest.fixture
+def run_widget() -> RunWidget:
+    """Run one widget alone: `async with run_widget(SourcePane()) as pilot: … pilot.app.said`."""
+
+    @asynccontextmanager
+    async def run(widget: Widget, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Pilot[Any]]:
+        async with Alone(widget).run_test(size=size) as pilot:
+            await pilot.pause()
+            yield pilot
+
+    return run
+
+
+class Svg(SingleFileSnapshotExtension):
+    """A picture of the screen."""
+
+    file_extension = "svg"
+    _write_mode = WriteMode.TEXT
+
+
+@pytest.fixture
+def picture(snapshot: SnapshotAssertion) -> Callable[[Pilot[Any]], None]:
+    """Compare what the screen shows with what it showed when the picture was taken."""
+
+    def compare(pilot: Pilot[Any]) -> None:
+        assert pilot.app.export_screenshot(simplify=True) == snapshot.use_extension(Svg)
+
+    return compare

@@ -12,6 +12,7 @@ from longctx.events import Answered, AnswerEvents, Notice, Planned
 from longctx.quoting import QUOTES_SHOWN, quote
 
 if TYPE_CHECKING:
+    from longctx.composing import Subject
     from longctx.corpus import Corpus
     from longctx.engines.base import Engine
     from longctx.session import Exchange
@@ -63,18 +64,29 @@ def ask(
     if engine is None:
         yield Answered(quote(corpus, question, limit=asking.quotes, question_id=question_id))
     else:
-        yield from _asked(corpus, question, engine, asking, before or Before(), question_id, prefill_tokens_per_s)
+        yield from asked(
+            corpus,
+            question,
+            engine,
+            asking,
+            before=before or Before(),
+            question_id=question_id,
+            prefill_tokens_per_s=prefill_tokens_per_s,
+        )
 
 
-def _asked(
+def asked(
     corpus: "Corpus",
     question: str,
     engine: "Engine",
     asking: Asking,
+    *,
     before: Before,
-    question_id: str | None,
-    prefill_tokens_per_s: float | None,
+    question_id: str | None = None,
+    prefill_tokens_per_s: float | None = None,
+    subject: "Subject | None" = None,
 ) -> AnswerEvents:
+    """As `ask` with a model; with a `subject`, its order is sent in the question's place."""
     from longctx.answering import Answering
     from longctx.completion import stop_ids
     from longctx.composing import compose
@@ -95,6 +107,7 @@ def _asked(
         answer_tokens=asking.max_tokens,
         topic=before.topic,
         left_out=before.left_out,
+        subject=subject,
     )
     if composed.left_out > before.left_out:
         yield Notice(f"turns no longer fit what the engine takes: the oldest {composed.left_out:,} left out")
@@ -104,7 +117,12 @@ def _asked(
         limit_tokens=said,
         rolled=composed.opens_window and bool(before.exchanges),
         prefill_tokens_per_s=prefill_tokens_per_s,
+        recap_tokens=len(composed.recap.ids),
+        conversation_tokens=composed.conversation_tokens,
+        passages=composed.recap.places,
     )
+    if subject is not None and (missing := subject.missing(composed.reading)):
+        yield Notice(missing)
     sampling = Sampling(
         max_tokens=asking.max_tokens,
         temperature=asking.temperature,

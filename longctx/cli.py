@@ -22,6 +22,7 @@ from longctx.narration import report_error
 COMMANDS = {
     "ask": "longctx.commands.ask:ask",
     "chat": "longctx.commands.chat:chat",
+    "tui": "longctx.commands.tui:tui",
     "pack": "longctx.commands.pack:pack",
     "ingest": "longctx.commands.ingest:ingest",
     "plan": "longctx.commands.plan:plan",
@@ -121,11 +122,18 @@ def main() -> int:
 def _run() -> None:
     """Run the command line; what is left for stdout is written while its failure can still be told."""
     try:
-        build(sys.argv[1:])(prog_name="longctx")
+        words = sys.argv[1:] or _alone()
+        build(words)(words, prog_name="longctx")
     except SystemExit:
         _flush()
         raise
     _flush()
+
+
+def _alone() -> list[str]:
+    """The words that no words at all stand for: the terminal UI where there is a screen, else help."""
+    on_screen = sys.stdin is not None and sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty()
+    return ["tui"] if on_screen and os.environ.get("TERM") not in (None, "dumb") else []
 
 
 def _flush() -> None:

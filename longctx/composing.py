@@ -25,7 +25,7 @@ from longctx.answer import Mode, Reading
 from longctx.corpus import Corpus
 from longctx.engines.base import Prompt
 from longctx.errors import DoesNotFit
-from longctx.focus import Focus, choose
+from longctx.focus import Focus, choose, cover
 from longctx.manifest import Entry, State, total_tokens
 from longctx.packing import WINDOW_TOKENS, Window
 from longctx.plan import Branch
@@ -39,11 +39,11 @@ from longctx.question_window import (
     shown_before,
     turn_tokens,
 )
-from longctx.recap import passages_for, search
+from longctx.recap import Excerpt, Recap, passages_for, search
 from longctx.sent import Sent, merged, outside
 from longctx.session import Exchange, Order
 
-__all__ = ["Composed", "compose", "in_words", "order_of"]
+__all__ = ["Composed", "Subject", "compose", "in_words", "order_of"]
 
 Places = tuple[tuple[int, int], ...]
 Ranges = Mapping[Entry, Places | None]
@@ -66,7 +66,8 @@ class Composed:
 
     `question` is what this turn added, for `Exchange`; with `opens_window` it began a window of its own. `plan` names
     all that stands before the conversation; `topic` is the question that the pieces of a focus were chosen for, to be
-    given with the next turn; so is `left_out`, how many of the oldest turns went to meet a limit.
+    given with the next turn; so is `left_out`, how many of the oldest turns went to meet a limit. `recap` is what
+    stands directly before the question, `conversation_tokens` what the turns before it take.
     """
 
     prompt: Prompt
@@ -77,6 +78,29 @@ class Composed:
     plan: str
     topic: str = ""
     left_out: int = 0
+    recap: Recap
+    conversation_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a prompt is about where the words of its question do not say it: texts, and passages of them, best first.
+
+    `order` is sent in the question's place; `label` names the texts to a person.
+    """
+
+    label: str
+    order: str
+    entries: tuple[Entry, ...]
+    passages: tuple[Excerpt, ...]
+
+    def missing(self, reading: Reading) -> str:
+        """What is to be said where not all of the texts are sent."""
+        if not (reading.unread or reading.partly):
+            return ""
+        told = [(reading.unread, "not read"), (reading.partly, "read in part")]
+        what = " and ".join(f"{len(paths):,} files are {how}" for paths, how in told if paths)
+        return f"{self.label} does not fit what the engine takes: {what}; a smaller scope is read whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,15 +124,17 @@ def compose(
     answer_tokens: int = 1024,
     topic: str = "",
     left_out: int = 0,
+    subject: Subject | None = None,
 ) -> Composed:
     """The prompt for a question after a conversation, whose questions in words are `earlier`.
 
     `limit_tokens` is for prompt and answer together; without it all is sent. `topic` and `left_out` are those of the
-    turn before. Raises DoesNotFit.
+    turn before. With a `subject` only its texts are chosen where not all fits, and what is unread is said of them
+    alone. Raises DoesNotFit.
     """
     asked = Asked(
-        text=question,
-        ranked=passages_for(corpus, question, earlier),
+        text=subject.order if subject else question,
+        ranked=subject.passages if subject else passages_for(corpus, question, earlier),
         conversation=tuple(conversation),
         answer_tokens=answer_tokens,
     )
@@ -120,6 +146,8 @@ def compose(
             raise _too_long(corpus, asked, limit_tokens, len(composed.prompt.ids))
     if mode == Mode.FULL:
         raise _too_large(corpus, asked, limit_tokens)
+    if subject:
+        return _about(corpus, _focused(corpus, asked, limit_tokens, (topic, topic), left_out, subject), subject)
     return _focused(corpus, asked, limit_tokens, _topics(question, earlier, topic), left_out)
 
 
@@ -140,7 +168,21 @@ def _full(corpus: Corpus, asked: Asked) -> Composed:
     return _composed(corpus, Mode.FULL, before, head, laid)
 
 
-def _focused(corpus: Corpus, asked: Asked, limit: int, topics: tuple[str, str], left_out: int) -> Composed:
+def _about(corpus: Corpus, composed: Composed, subject: Subject) -> Composed:
+    """What was not read of the subject's texts, whatever was not read of others."""
+    paths, reading = set(_paths(corpus, subject.entries)), composed.reading
+    unread, partly = (tuple(filter(paths.__contains__, each)) for each in (reading.unread, reading.partly))
+    return replace(composed, reading=replace(reading, unread=unread, partly=partly))
+
+
+def _focused(
+    corpus: Corpus,
+    asked: Asked,
+    limit: int,
+    topics: tuple[str, str],
+    left_out: int,
+    subject: Subject | None = None,
+) -> Composed:
     """Pieces and recap where there is room for both, else the recap alone; raises DoesNotFit where not even that."""
     lead = len(plan.lead_ids(corpus.tokenizer, corpus.record.tag))
     head = corpus.tokenizer.encode(wording.directive(partial=True))
@@ -150,7 +192,10 @@ def _focused(corpus: Corpus, asked: Asked, limit: int, topics: tuple[str, str], 
     if room < LEAST_PIECES:
         laid = lay(corpus, asked, head, recap_tokens=_longest_recap(corpus, asked, limit), limit=limit - lead)
         room = _spare(limit, lead + len(laid.windows.ids) + asked.answer_tokens)
-    focus, topic = _chosen(corpus, asked, lambda subject: choose(corpus, subject, room, lead, limit), topics)
+    if subject:
+        focus, topic = cover(corpus, subject.entries, subject.passages, room, lead, limit), topics[0]
+    else:
+        focus, topic = _chosen(corpus, asked, lambda about: choose(corpus, about, room, lead, limit), topics)
     before = _written(corpus, focus.windows, focus.ranges)
     composed = _composed(corpus, Mode.FOCUS, before, head, laid, asked.conversation)
     return replace(composed, topic=topic, left_out=left_out)
@@ -241,6 +286,8 @@ def _composed(
         reading=_reading(corpus, mode, before, ranges),
         sent=_sent(corpus, ranges),
         plan=_digest(mode, before, head),
+        recap=laid.recap,
+        conversation_tokens=len(windows.ids) - len(head) - len(laid.question),
     )
 
 

@@ -9,14 +9,17 @@ import hmac
 import json
 import os
 import secrets
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.database import DatabaseTrouble, connect, transaction
+from ingest.git import is_remote
 from ingest.outcome import Outcome, Status
 from ingest.source import Signature
 from longctx.errors import StoreError
@@ -182,6 +185,21 @@ class CorporaStore:
             file.write(secrets.token_bytes(SECRET_BYTES))
         os.replace(unfinished, path)
         return path.read_bytes()
+
+
+def known_sources(database: Path) -> dict[str, tuple[str, ...]]:
+    """What each corpus that is still known was made of, by its id; nothing where that can't be read."""
+    if not database.exists():
+        return {}
+    try:
+        with closing(CorporaStore(database)) as store:
+            return {record.id: tuple(_source(record.folder, each) for each in record.inputs) for record in store.all()}
+    except (StoreError, sqlite3.Error):
+        return {}  # conversations can be read without
+
+
+def _source(folder: str, source: str) -> str:
+    return source if source == "-" or is_remote(source) else os.path.normpath(os.path.join(folder, source))
 
 
 def _file_record(row: tuple[bytes, str, bytes, int | None, int, int, int, str, str, int]) -> FileRecord:

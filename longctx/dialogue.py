@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from ingest.naming import show
 from longctx.analysis import Asking, Before, ask
 from longctx.answer import to_json
-from longctx.errors import StoreError
+from longctx.errors import StoreError, UsageError
 from longctx.events import Answered, AnswerEvent, AnswerEvents, Notice, through
 from longctx.session import Exchange, Order, Session, Turn
+from longctx.summarising import Length, Scope, Style, summarise
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus
@@ -64,6 +66,21 @@ class Dialogue:
         """The turns until now, oldest first."""
         return tuple(self._turns)
 
+    def use(self, engine: "Engine | None", opened_from: Mapping[str, object]) -> None:
+        """From now on this engine answers."""
+        self._engine, self._opened_from = engine, dict(opened_from)
+
+    def back_to(self, turn: str) -> None:
+        """Go back to before the turn with that id: it and what followed no longer lead here, but stay in the session.
+
+        Raises UsageError where this conversation has no such turn.
+        """
+        at = next((n for n, each in enumerate(self._turns) if each.id == turn), None)
+        if at is None:
+            raise UsageError(f"turn {show(turn)} is not in this conversation", "it may have been asked anew before")
+        del self._turns[at:]
+        self._kept = min(self._kept, at)
+
     def ask(self, question: str, question_id: str | None = None) -> AnswerEvents:
         """The events of one question; its turn is kept before Answered is given out."""
         before, repacked = self._before()
@@ -78,7 +95,27 @@ class Dialogue:
             question_id=question_id,
             prefill_tokens_per_s=self._rate(),
         )
-        yield from through(events, self._taken)
+        yield from self._followed(events)
+
+    def summarise(self, scope: Scope, length: Length, style: Style) -> AnswerEvents:
+        """The events of a summary, which is a turn as a question is; its settings say of what it is one."""
+        before, repacked = self._before()
+        if repacked:
+            yield Notice(REPACKED)
+        events = summarise(
+            self._corpus,
+            self._engine,
+            self._asking,
+            scope,
+            length,
+            style,
+            before=before,
+            prefill_tokens_per_s=self._rate(),
+        )
+        yield from self._followed(events, scope.label)
+
+    def _followed(self, events: AnswerEvents, summary_of: str = "") -> AnswerEvents:
+        yield from through(events, lambda event: self._taken(event, summary_of))
         if self._trouble is not None:
             trouble, self._trouble = self._trouble, None
             raise trouble
@@ -113,7 +150,7 @@ class Dialogue:
         who = self._engine.identity()
         return self._history.prefill_rate(who.kind, who.model)
 
-    def _taken(self, event: AnswerEvent) -> AnswerEvent:
+    def _taken(self, event: AnswerEvent, summary_of: str) -> AnswerEvent:
         """An answer becomes the turn that the next question goes on from; other events are as they were.
 
         An answer that can't be kept is given all the same; why is raised after it.
@@ -125,7 +162,7 @@ class Dialogue:
         except StoreError as error:
             self._trouble = error
         named = replace(event.answer, session=self._session.id if self._session and self._keeping else None)
-        self._turns.append(self._turn(replace(event, answer=named)))
+        self._turns.append(self._turn(replace(event, answer=named), summary_of))
         try:
             self._keep()
         except StoreError as error:
@@ -142,7 +179,7 @@ class Dialogue:
             self._session = self._keeping.append(self._session.id, self._turns[self._kept])
             self._kept += 1
 
-    def _turn(self, answered: Answered) -> Turn:
+    def _turn(self, answered: Answered, summary_of: str) -> Turn:
         answer = answered.answer
         return Turn(
             parent=self._turns[-1].id if self._turns else None,
@@ -156,6 +193,7 @@ class Dialogue:
                 "topic": answered.topic,
                 "left_out": answered.left_out,
                 **asdict(self._asking),
+                **({"summary_of": summary_of} if summary_of else {}),
             },
             exchange=answered.exchange,
             created_s=round(time.time(), 3),

@@ -45,6 +45,8 @@ class Planned:
 
     `limit_tokens` is the engine's, None where it is not known. With `rolled` the conversation has outgrown its window
     and goes on in a new one. `prefill_tokens_per_s` is what this engine reached before, None where that is not known.
+    `passages` are what search found and the recap before the question holds: digests of files and characters of their
+    texts.
     """
 
     reading: "Reading"
@@ -52,6 +54,9 @@ class Planned:
     limit_tokens: int | None
     rolled: bool = False
     prefill_tokens_per_s: float | None = None
+    recap_tokens: int = 0
+    conversation_tokens: int = 0
+    passages: tuple[tuple[str, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

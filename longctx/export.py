@@ -62,7 +62,7 @@ def to_markdown(session: Session, turns: Sequence[Turn], sources: Sequence[str] 
     notes: list[str] = []
     for number, turn in enumerate(turns, start=1):
         numbers = {note.n: len(notes) + i for i, note in enumerate(footnotes(turn.answer), start=1)}
-        notes += [_note(numbers[note.n], note) for note in footnotes(turn.answer)]
+        notes += [note_line(numbers[note.n], note) for note in footnotes(turn.answer)]
         said = marked(safe_text(answer_text(turn.answer)).strip("\n"), numbers.get)
         parts += [*_question(number, turn.question), said, _told(turn)]
     return "\n\n".join([*parts, "\n".join(notes), *legend(turns)]).rstrip() + "\n"
@@ -213,7 +213,7 @@ def _question(number: int, question: str) -> list[str]:
     return [heading] if len(lines) < 2 else [heading, "  \n".join(f"> {inert(line)}" for line in lines)]
 
 
-def _note(number: int, note: Footnote) -> str:
+def note_line(number: int, note: Footnote) -> str:
     """A footnote; its last character keeps viewers that know none from taking it for a link's definition."""
     quote = f' "{inert(note.quote)}"' if note.quote else "."
     return f"[^{number}]: {inert(note.place) or '?'} ({inert(note.state)}){quote}"

@@ -6,7 +6,7 @@ same headers. Chosen are first the pieces in which search finds something, then 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, groupby
+from itertools import chain, count, groupby
 
 from longctx.corpus import Corpus
 from longctx.manifest import Entry, State
@@ -43,7 +43,20 @@ def choose(corpus: Corpus, question: str, room: int, lead: int, limit: int | Non
     room within the same limit leaves out pieces and changes none. Without room for any there is a window of the `lead`.
     """
     choice = _Choice(corpus, room - lead, limit or room)
-    chosen = sorted(choice.pieces(question), key=_place) if room > lead else []
+    return _focus(corpus, choice.pieces(question) if room > lead else (), lead)
+
+
+def cover(
+    corpus: Corpus, entries: Sequence[Entry], passages: Sequence[Excerpt], room: int, lead: int, limit: int
+) -> Focus:
+    """As much as there is room for of these texts and of no others: pieces with `passages` in them, best first, then
+    the first piece of each text, the second of each, and so on."""
+    choice = _Choice(corpus, room - lead, limit)
+    return _focus(corpus, choice.covering(entries, passages) if room > lead else (), lead)
+
+
+def _focus(corpus: Corpus, pieces: Iterable[Piece], lead: int) -> Focus:
+    chosen = sorted(pieces, key=_place)
     by_position = {position: list(pieces) for position, pieces in groupby(chosen, lambda piece: piece.entry.position)}
     entries = (entry for entry in corpus.entries if entry.position in by_position)
     ranges = {entry: _ranges(entry, by_position[entry.position]) for entry in entries}
@@ -72,8 +85,27 @@ class _Choice:
     def pieces(self, question: str) -> Iterator[Piece]:
         """The chosen pieces, those that bear most on the question first."""
         found = search(self._corpus, question, self._passages)
+        return self._fitting(chain(self._ranked(found), self._near(found)))
+
+    def covering(self, entries: Sequence[Entry], found: Sequence[Excerpt]) -> Iterator[Piece]:
+        """Pieces of these texts."""
+        return self._fitting(chain(self._ranked(found), self._in_turn(entries)))
+
+    def _in_turn(self, entries: Sequence[Entry]) -> Iterator[Piece]:
+        """The first piece of each text, then the second of those that have one; texts are cut when it is their turn."""
+        for n in count():
+            longer = list[Entry]()
+            for entry in entries:
+                if len(self._pieces(entry)) > n:
+                    yield self._pieces(entry)[n]
+                    longer.append(entry)
+            if not longer:
+                return
+            entries = longer
+
+    def _fitting(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         taken, misses = set[Piece](), 0
-        for piece in chain(self._ranked(found), self._near(found)):
+        for piece in pieces:
             if misses >= MISSES:
                 return
             if piece.size > self._room:

@@ -119,6 +119,11 @@ class History:
         message = f"{what} with an id that begins with {show(name)!r}, or with that title"
         raise StoreError(message, f"one of {_named(found)}" if found else "see longctx sessions ls")
 
+    def session(self, identity: str) -> Session:
+        """The session with just that id; raises StoreError where there is none."""
+        with migrations.explained(self.path):
+            return _session(self._connection, identity)
+
     def last(self, corpus: str | None = None) -> Session | None:
         """The session with turns that was used last, over any corpus or the one given."""
         sql = f"{_SESSIONS} WHERE s.tip IS NOT NULL AND coalesce(?1, s.corpus) = s.corpus {_NEWEST} LIMIT 1"

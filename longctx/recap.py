@@ -38,6 +38,11 @@ class Recap:
     ids: "array[int]"
     ranges: Mapping[Entry, tuple[tuple[int, int], ...]]
 
+    @property
+    def places(self) -> tuple[tuple[str, int, int], ...]:
+        """The digest of the file and the characters of its text, for each passage in order."""
+        return tuple((entry.digest, start, end) for entry, ranges in self.ranges.items() for start, end in ranges)
+
 
 def passages_for(
     corpus: Corpus, question: str, earlier: Sequence[str] = (), limit: int = PASSAGES

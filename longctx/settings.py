@@ -76,7 +76,8 @@ class Settings:
     of a corpus is sent: all of it ("full"), what fits ("focus"), or what can be ("auto").
     `attention` is "dense", or "sparse:N" where NoPE layers read whole pages of N tokens at most for each query.
     `kv_budget_mb` bounds the keys and values in memory, `cache_limit_gb` the stored prefixes on disk, both in powers
-    of 1024; None leaves them to the engine and the store.
+    of 1024; None leaves them to the engine and the store. `theme` is one of the terminal UI's, or "auto" for the one
+    that was taken last.
     """
 
     engine: str = "auto"
@@ -100,6 +101,7 @@ class Settings:
     kv_budget_mb: int | None = None
     cache_limit_gb: int | None = None
     color: str = "auto"
+    theme: str = "auto"
     origins: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Problem, ...] = ()
 
@@ -430,6 +432,7 @@ KEYS: Mapping[str, Key] = {
     "kv_budget_mb": Key(_count, parse_count),
     "cache_limit_gb": Key(_count, parse_count),
     "color": _one_of(COLORS),
+    "theme": Key(_name, _name),
 }
 
 assert set(KEYS) == {f.name for f in fields(Settings)} - {"origins", "warnings"}

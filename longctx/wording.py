@@ -105,3 +105,20 @@ def excerpt_opening(tag: str, document_id: str, path: str, place: str) -> str:
 def question(text: str) -> str:
     """A question, and what is asked of every answer once more, next to where it begins."""
     return f'\nQuestion: {text}\n\nCite after each statement: [d12: "words copied letter for letter"].'
+
+
+def summary(which: str, statements: int, style: str) -> str:
+    """The order for a summary of about so many statements; `which` names the documents, empty for all of them."""
+    of, alone = (f"these documents: {which}", " Use no other document.") if which else ("the documents above", "")
+    return (
+        f"Write a summary of {of}.{alone} Say first what they are as a whole, then what their parts are and how they "
+        "belong together, then what stands out; of source code its purpose, architecture, entry points and modules. "
+        f"Write about {statements} statements, {_FORMS[style]}. Each has its quote."
+    )
+
+
+_FORMS = {
+    "bullets": "as a list with one statement to an item",
+    "prose": "as paragraphs of running text without headings",
+    "outline": "as a nested list of folders or documents, their parts, and what each says",
+}

@@ -26,7 +26,7 @@ MAY_IMPORT = {
 OWNERS = {
     "torch": {"longctx.scout", "longctx.engines.scout", "longctx.engines.scout_run"},
     "vllm": {"longctx.engines.vllm_core"},
-    "pymupdf": {"ingest.pdf", "ingest.layout", "ingest.page_labels", "ingest.worker"},
+    "pymupdf": {"ingest.pdf", "ingest.layout", "ingest.page_labels", "ingest.picture", "ingest.worker"},
     "unstructured": {"ingest.office", "ingest.sheets", "ingest.mail", "ingest.worker"},
     "textual": {"tui"},
     "typer": {"longctx.cli", "longctx.commands"},
@@ -40,7 +40,8 @@ OWNERS = {
         "longctx.migrations",
         "longctx.token_store",
     },
-    "markdown_it": {"longctx.export", "longctx.web_page"},
+    "msgspec": {"longctx.backend.wire"},
+    "markdown_it": {"longctx.export", "longctx.web_page", "tui.answer_lines", "tui.answer_markdown"},
     "detect_secrets": {"ingest.secrets"},
     "charset_normalizer": {"ingest.plain", "ingest.mail"},
     "tiktoken": {"longctx.tokens"},

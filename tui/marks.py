@@ -24,8 +24,9 @@ SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 class FileSign(StrEnum):
-    """What becomes of a file."""
+    """What becomes of a file; SENT where nobody knows what is cached."""
 
+    SENT = "·"
     CACHED = "●"
     PARTLY_CACHED = "◐"
     NEW = "○"

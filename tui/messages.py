@@ -92,3 +92,25 @@ class CopyWanted(Message):
 
     text: str
     what: str
+
+
+@dataclass
+class QuestionTakenBack(Message):
+    """An earlier question, that of the turn `turn`, is to be changed in the prompt and asked anew."""
+
+    question: str
+    turn: str
+
+
+@dataclass
+class EditorWanted(Message):
+    """The text of the prompt is to be written in the person's editor."""
+
+    text: str
+
+
+@dataclass
+class PaneWanted(Message):
+    """A pane is to be seen: `corpus`, `conversation` or `source`."""
+
+    pane: str

@@ -6,36 +6,13 @@ corpus that is open.
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from longctx.analysis import Asking
+from longctx.exported import Form as Form
 from longctx.request import Request
 from longctx.settings import Settings
-
-
-class Length(StrEnum):
-    """How long a summary is."""
-
-    SHORT = "short"
-    MEDIUM = "medium"
-    LONG = "long"
-
-
-class Style(StrEnum):
-    """In what form a summary is written."""
-
-    BULLETS = "bullets"
-    PROSE = "prose"
-    OUTLINE = "outline"
-
-
-class Form(StrEnum):
-    """In what form a session is exported; also the ending of its file."""
-
-    MARKDOWN = "md"
-    HTML = "html"
-    JSON = "json"
-
+from longctx.summarising import Length as Length
+from longctx.summarising import Style as Style
 
 # --- jobs ---------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ import msgspec
 from longctx.backend.replies import Reply
 from longctx.backend.requests import AnyRequest
 
+LONGEST_LINE = 64 << 20  # bytes, of a reply
+
 REQUESTS: Mapping[str, type] = {kind.__name__: kind for kind in get_args(AnyRequest)}
 REPLIES: Mapping[str, type] = {kind.__name__: kind for kind in get_args(Reply)}
 

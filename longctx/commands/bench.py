@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from longctx.commands.engine_checks import BaseUrl, Engine, Json, Model, settings_with
-from longctx.commands.machine import engine_setup
 from longctx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +45,7 @@ def bench(
     from longctx.engines.opening import QUOTES, open_engine
     from longctx.measuring import measure
     from longctx.narration import ProgressLine
+    from longctx.setup import engine_setup
 
     count = _count(tokens)
     configured = settings_with(engine, model, base_url)

@@ -159,7 +159,8 @@ class Talk:
         return f"session {session.id}, {session.turns} turn{'s' * (session.turns != 1)}: {later}"
 
     def _export(self, name: str) -> None:
-        from longctx.commands.sessions import exported, form_of
+        from longctx.corpora import known_sources
+        from longctx.exported import exported, form_of
 
         session = self._opened.dialogue.session
         if session is None or not name:
@@ -167,8 +168,9 @@ class Talk:
             return
         try:
             path = Path(name).expanduser()
+            sources = known_sources(self._opened.corpus.paths.data / "longctx.db").get(session.corpus, ())
             with open_output(path) as file:
-                file.write(exported(session, self._opened.dialogue.turns, form_of(path)))
+                file.write(exported(session, self._opened.dialogue.turns, sources, form_of(path)))
         except LongctxError as error:
             report_error(error)
             return

@@ -3,15 +3,13 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING
 
-from ingest.naming import show
 from longctx.commands.engine_options import EngineOptions, SessionOptions
 from longctx.commands.faces import Progress
-from longctx.commands.machine import engine_setup
 from longctx.commands.options import Chosen
-from longctx.errors import StoreError, UsageError
+from longctx.errors import UsageError
 
 if TYPE_CHECKING:
     from longctx.analysis import Asking
@@ -19,9 +17,8 @@ if TYPE_CHECKING:
     from longctx.corpus import Corpus
     from longctx.dialogue import Dialogue
     from longctx.engines.base import Engine
-    from longctx.engines.choice import Chosen as Picked
-    from longctx.engines.opening import EngineSetup
     from longctx.history import History
+    from longctx.opening import Wanted
     from longctx.request import Request
     from longctx.session import Session
     from longctx.settings import Settings
@@ -53,24 +50,27 @@ def open_dialogue(
 
     What is wrong with the engine's name or model is said before a corpus is read.
     """
+    from longctx import opening
     from longctx.dialogue import Dialogue
+    from longctx.setup import engine_setup
 
     configured = engines.settings(chosen)
+    wanted, setup = _wanted(sessions), engine_setup(configured, stored=not engines.no_cache)
     with ExitStack() as stack:
         history = stack.enter_context(_history()) if _is_kept(sessions, kept) else None
-        session, request = _resumed(chosen, sessions, history, inputs)
-        picked = _picked(configured, engines, history, session)
+        session, request = _resumed(chosen, wanted, history, inputs)
+        picked = opening.pick(configured.engine, setup, history, session)
         corpus, _ = stack.enter_context(chosen.corpus(request or inputs))
-        if session is None and sessions.resumes and history is not None:
-            session = _last(history, corpus)
-            picked = _picked(configured, engines, history, session)
-        if session is not None and session.corpus != corpus.record.id:
-            raise UsageError(f"session {session.id} is over other sources", "name none, and its own are taken")
+        if history is not None:
+            over = opening.session_over(corpus.record.id, session, wanted, history)
+            if over != session:
+                session = over
+                picked = opening.pick(configured.engine, setup, history, session)
         if session is not None and history is not None and sessions.title:
             session = history.rename(session.id, sessions.title)
         progress.say(picked.why)
         with progress.during(f"opening the engine {picked.name}"):
-            engine = stack.enter_context(_engine(picked.name, picked.setup))
+            engine = stack.enter_context(opening.opened(picked))
         asking = engines.asking(configured, quotes)
         dialogue = Dialogue(
             corpus,
@@ -80,7 +80,7 @@ def open_dialogue(
             session=session,
             kept=not sessions.no_log,
             title=sessions.title or "",
-            opened_from=_origin(picked),
+            opened_from=opening.origin(picked),
         )
         yield Opened(dialogue, corpus, engine, asking, configured)
 
@@ -104,106 +104,39 @@ def write_end(
     stream.flush()
 
 
-def _picked(
-    configured: "Settings", engines: EngineOptions, history: "History | None", session: "Session | None"
-) -> "Picked":
-    """The engine that was named or set, else that of the session's last turn, else the best that is there.
-
-    Raises EngineError.
-    """
-    from longctx.engines.choice import AUTO, choose
-    from longctx.engines.opening import check
-
-    setup, name = engine_setup(configured, stored=not engines.no_cache), configured.engine
-    if name != AUTO:
-        check(name, setup)
-    elif setup.model is None and setup.base_url is None and history is not None and session is not None:
-        return _as_before(history, session, setup) or choose(name, setup)
-    return choose(name, setup)
-
-
-def _origin(picked: "Picked") -> dict[str, object]:
-    """What a later question needs to go on with the same engine; no key is in it."""
-    setup = picked.setup
-    origin = {"engine": picked.name, "model": setup.model, "base_url": setup.base_url, "found_port": setup.found_port}
-    return {name: value for name, value in origin.items() if value is not None}
-
-
-def _as_before(history: "History", session: "Session", setup: "EngineSetup") -> "Picked | None":
-    """The engine that a session's last turn was answered by."""
-    from longctx.engines.choice import Chosen as Taken
-
-    turns = history.turns(session)
-    before = turns[-1].settings if turns else {}
-    name, model, base_url = (before.get(key) for key in ("engine", "model", "base_url"))
-    if not isinstance(name, str) or not (model or base_url):
-        return None
-    there = replace(setup, model=model, base_url=base_url)
-    if isinstance(port := before.get("found_port"), int):  # nobody named that server: it must still be ours
-        there = replace(there, found_port=port, api_key=None)
-    where = " ".join(show(str(each)) for each in (model, base_url) if each)
-    return Taken(name, there, f"engine: {name} ({where}): this session's; --engine takes another")
-
-
 def _is_kept(sessions: SessionOptions, kept: bool) -> bool:
     return sessions.resumes or (kept and not sessions.no_log)
-
-
-@contextmanager
-def _engine(name: str, setup: "EngineSetup") -> "Iterator[Engine | None]":
-    """The engine of that name; None for the one that only quotes."""
-    from longctx.engines.opening import QUOTES, open_engine
-
-    if name == QUOTES:
-        yield None
-        return
-    with open_engine(name, setup) as engine:
-        yield engine
 
 
 @contextmanager
 def _history() -> "Iterator[History]":
     from longctx import paths
     from longctx.history import History
+    from longctx.opening import SESSIONS
 
-    with History(paths.locate(os.environ).data / "sessions.db") as history:
+    with History(paths.locate(os.environ).data / SESSIONS) as history:
         yield history
 
 
-def _resumed(
-    chosen: Chosen, sessions: SessionOptions, history: "History | None", inputs: list[str]
-) -> "tuple[Session | None, Request | None]":
-    """The session that goes on, and its sources where none were named."""
-    if not sessions.resumes or history is None:
-        return None, None
+def _wanted(sessions: SessionOptions) -> "Wanted":
+    from longctx.opening import Wanted
+
     if sessions.go_on and sessions.resume is not None:
         raise UsageError("--continue and --resume exclude each other", "--resume ID names the session")
-    session = history.find(sessions.resume) if sessions.resume is not None else None
-    if inputs or chosen.from_file is not None:
-        return session, None
-    session = session or history.last()
-    if session is None:
-        raise UsageError("there is no session to go on with", 'begin one: longctx ask PATH... "the question"')
-    return session, _request(session)
+    return Wanted(sessions.resume, sessions.go_on)
 
 
-def _last(history: "History", corpus: "Corpus") -> "Session":
-    session = history.last(corpus.record.id)
-    if session is None:
-        raise UsageError("there is no session over these sources", "leave out -c to begin one; longctx sessions ls")
-    return session
-
-
-def _request(session: "Session") -> "Request":
-    """The sources of a session's corpus; raises StoreError where it is no longer known."""
+def _resumed(
+    chosen: Chosen, wanted: "Wanted", history: "History | None", inputs: list[str]
+) -> "tuple[Session | None, Request | None]":
+    """The session that goes on, and its sources where none were named."""
     from longctx import paths
-    from longctx.corpora import CorporaStore
-    from longctx.request import request_of
+    from longctx.opening import session_of, sources_of
 
-    store = CorporaStore(paths.locate(os.environ).data / "longctx.db")
-    try:
-        return request_of(store.find(session.corpus))
-    except StoreError as error:
-        raise StoreError(f"the sources of session {session.id} are no longer known", "name them again") from error
-    finally:
-        store.close()
+    if history is None:
+        return None, None
+    has_sources = bool(inputs) or chosen.from_file is not None
+    session = session_of(wanted, history, has_sources=has_sources)
+    if session is None or has_sources:
+        return session, None
+    return session, sources_of(session, paths.locate(os.environ))

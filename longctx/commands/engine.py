@@ -52,9 +52,9 @@ def describe(
     longctx engine describe ~/models/Llama-4-Scout-17B-16E-Instruct --context 1M
     """
     from longctx.capacity import Capacity, room, weight_files
-    from longctx.commands.machine import store_place
     from longctx.commands.options import settings
     from longctx.engines.scout_opening import read_shape
+    from longctx.setup import store_place
 
     tokens = None if context is None else _tokens(context)
     config = read_shape(model)

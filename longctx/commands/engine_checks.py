@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longctx.commands.machine import engine_setup, named_engine
+from longctx.commands.machine import named_engine
 from longctx.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def list_engines(as_json: Json = False) -> None:
     from longctx.engines.availability import engines
     from longctx.engines.choice import pick
     from longctx.engines.loopback import servers
+    from longctx.setup import engine_setup
 
     configured = settings_with(None, None, None)
     setup = engine_setup(configured)
@@ -64,6 +65,7 @@ def doctor(engine: Engine = None, model: Model = None, base_url: BaseUrl = None,
     from longctx import paths
     from longctx.diagnosis import Case, Status
     from longctx.doctor import diagnose, next_step
+    from longctx.setup import engine_setup
 
     configured = settings_with(engine, model, base_url)
     case = Case(

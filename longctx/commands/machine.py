@@ -1,6 +1,5 @@
 """The machine that a model runs on: the options that describe it, and what the settings say of it as one setup."""
 
-import os
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
@@ -70,6 +69,8 @@ def machine_options(
     """The setup of the settings, with what was typed for this machine above it."""
     from dataclasses import replace
 
+    from longctx.setup import engine_setup
+
     setup = engine_setup(configured)
     return replace(
         setup,
@@ -77,29 +78,6 @@ def machine_options(
         device=setup.device if device is Device.AUTO else str(device),
         threads=threads or setup.threads,
         kv_budget_bytes=_kv_budget_bytes(kv_budget) or setup.kv_budget_bytes,
-    )
-
-
-def engine_setup(configured: "Settings", *, stored: bool = True) -> "EngineSetup":
-    """What the settings say of an engine; without `stored` prefixes are neither used nor kept."""
-    from longctx import paths
-    from longctx.engines.opening import EngineSetup
-
-    folder, limit = store_place(configured)
-    return EngineSetup(
-        logs=paths.locate(os.environ).state / "logs",
-        model=configured.model,
-        base_url=configured.base_url,
-        api_key=configured.api_key,
-        timeout_s=configured.timeout_s,
-        context_tokens=configured.context,
-        dtype=configured.dtype,
-        device=configured.device,
-        threads=configured.threads,
-        attention=configured.attention,
-        kv_budget_bytes=None if configured.kv_budget_mb is None else configured.kv_budget_mb << 20,
-        store=folder if stored else None,
-        store_limit_bytes=limit,
     )
 
 
@@ -114,16 +92,9 @@ def _kv_budget_bytes(given: str | None) -> int | None:
     raise UsageError(f"--kv-budget {given!r} is not a number of bytes", "as in 512M, 8G")
 
 
-def store_place(configured: "Settings") -> tuple[Path, int | None]:
-    """The folder of stored prefixes, which need not be there, and the bytes they may take where that is set."""
-    from longctx import paths
-
-    limit = configured.cache_limit_gb
-    return paths.locate(os.environ).cache / "prefix", None if limit is None else limit << 30
-
-
 def open_store(configured: "Settings", hint: str = "") -> "AbstractContextManager[DiskStore]":
     """The stored prefixes; raises StoreError for what goes wrong with them, with `hint` or a fitting one."""
     from longctx.prefix_store import open_store as opened
+    from longctx.setup import store_place
 
     return opened(*store_place(configured), hint)

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from longctx.errors import CorpusError, StoreError, UsageError
+from longctx.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus
@@ -139,11 +139,12 @@ class Chosen:
         from longctx.corpus import Corpus
         from longctx.narration import Narrator
         from longctx.refresh import refresh
+        from longctx.store_faults import explained
 
         configured = self.settings()
         request = self.request(inputs, configured) if isinstance(inputs, list) else inputs
         with (
-            _stores_mapped(),
+            explained(),
             Narrator(quiet=self.quiet) as narrator,
             Corpus(request, paths.locate(os.environ)) as corpus,
         ):
@@ -156,31 +157,6 @@ class Chosen:
             if self.strict:
                 _check_strict(corpus)
             yield corpus, narrator
-
-
-@contextmanager
-def _stores_mapped() -> Iterator[None]:
-    """Turn what SQLite says of our stores into words for a user."""
-    import sqlite3
-
-    from ingest.database import DatabaseTrouble
-
-    try:
-        yield
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise StoreError(f"{error.filename}: {error.strerror}", "longctx paths shows where it keeps things") from error
-    except DatabaseTrouble as trouble:
-        raise StoreError(str(trouble), "update longctx, or remove that file: it is made again") from trouble
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"a store can't be used: {error}", _store_hint(str(error))) from error
-
-
-def _store_hint(said: str) -> str:
-    if "locked" in said:
-        return "another longctx is writing: try again"
-    if "full" in said or "readonly" in said or "disk" in said or "unable to open" in said:
-        return "is there room, and may you write there? longctx paths shows where it is"
-    return "empty the cache directory that longctx paths shows: it is made again"
 
 
 def settings(flags: Mapping[str, object], config_file: Path | None = None) -> "Settings":

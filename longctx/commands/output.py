@@ -3,13 +3,13 @@
 import io
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from longctx.errors import UsageError
+from longctx.whole_file import whole_file
 
 
 def stdout_is_terminal() -> bool:
@@ -48,7 +48,7 @@ def open_output(path: Path | None) -> Iterator[IO[str]]:
     if target.is_dir():
         raise UsageError(f"{path}: is a folder", "give -o the name of a file")
     try:
-        with _directly(target) if target.exists() and not target.is_file() else _replacing(target) as stream:
+        with whole_file(target) as stream:
             yield stream
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", "give -o a file that you can write") from error
@@ -61,27 +61,3 @@ def _stdout() -> IO[str]:
     if sys.stdout is None:
         raise UsageError("standard output is closed", "as with >&- in a shell")
     return sys.stdout
-
-
-def _directly(target: Path) -> IO[str]:
-    return target.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[IO[str]]:
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape", newline="") as stream:
-            yield stream
-        temporary.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

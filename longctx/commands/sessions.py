@@ -2,17 +2,16 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from enum import StrEnum
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ingest.naming import show as shown
 from longctx.commands.output import stdin_is_terminal
-from longctx.errors import ExitCode, StoreError, UsageError
+from longctx.errors import ExitCode, UsageError
+from longctx.exported import Form, exported, form_of
 
 if TYPE_CHECKING:
     from longctx.history import History
@@ -25,14 +24,6 @@ Id = Annotated[
     str, typer.Argument(metavar="ID", help="A session's id or its beginning, its title, or last.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write one JSON document.")]
-
-
-class Form(StrEnum):
-    """What a session is exported as."""
-
-    MD = "md"
-    JSON = "json"
-    HTML = "html"
 
 
 @app.command("ls")
@@ -143,7 +134,7 @@ def export(
         session = history.find(identity)
         turns = history.turns(session)
     with open_output(output) as stream:
-        stream.write(exported(session, turns, form or form_of(output)))
+        stream.write(exported(session, turns, _sources().get(session.corpus, ()), form or form_of(output)))
 
 
 @app.command("rm")
@@ -205,30 +196,14 @@ def _history() -> "Iterator[History]":
         yield history
 
 
-def _sources() -> dict[str, list[str]]:
-    """What each corpus that is still known was made of."""
-    import sqlite3
-
+def _sources() -> Mapping[str, Sequence[str]]:
     from longctx import paths
-    from longctx.corpora import CorporaStore
+    from longctx.corpora import known_sources
 
-    database = paths.locate(os.environ).data / "longctx.db"
-    if not database.exists():
-        return {}
-    try:
-        with closing(CorporaStore(database)) as store:
-            return {record.id: [_source(record.folder, each) for each in record.inputs] for record in store.all()}
-    except (StoreError, sqlite3.Error):
-        return {}  # conversations can be read without
+    return known_sources(paths.locate(os.environ).data / "longctx.db")
 
 
-def _source(folder: str, source: str) -> str:
-    from ingest.git import is_remote
-
-    return source if source == "-" or is_remote(source) else os.path.normpath(os.path.join(folder, source))
-
-
-def _row(session: "Session", sources: dict[str, list[str]]) -> dict[str, Any]:
+def _row(session: "Session", sources: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     return {
         "id": session.id,
         "title": session.title,
@@ -240,12 +215,12 @@ def _row(session: "Session", sources: dict[str, list[str]]) -> dict[str, Any]:
     }
 
 
-def _titled(session: "Session", sources: dict[str, list[str]]) -> str:
+def _titled(session: "Session", sources: Mapping[str, Sequence[str]]) -> str:
     named = sources.get(session.corpus, [f"corpus {session.corpus}"])
     return f"{_line(session.title)} ({_line(', '.join(named), most=200)})"
 
 
-def _print(session: "Session", turns: "Sequence[Turn]", sources: dict[str, list[str]]) -> None:
+def _print(session: "Session", turns: "Sequence[Turn]", sources: Mapping[str, Sequence[str]]) -> None:
     """A session as it is read on a terminal or behind a pipe: text that nothing obeys."""
     from rich.text import Text
 
@@ -262,29 +237,6 @@ def _print(session: "Session", turns: "Sequence[Turn]", sources: dict[str, list[
             quote = f'  "{note.quote}"' if note.quote else ""
             console.print(Text(f"[^{note.n}]: {note.place} ({note.state}){quote}"), soft_wrap=True)
         console.print(Text(" · ".join(about(turn)), "dim"), soft_wrap=True)
-
-
-def exported(session: "Session", turns: "Sequence[Turn]", form: Form) -> str:
-    """A session in that form."""
-    from longctx import export as exporting
-
-    sources = _sources().get(session.corpus, [])
-    if form is Form.JSON:
-        return json.dumps(exporting.to_json(session, turns, sources), indent=2) + "\n"
-    if form is Form.MD:
-        return exporting.to_markdown(session, turns, sources)
-    from longctx.web_page import to_html
-
-    return to_html(session, turns, sources)
-
-
-def form_of(output: Path | None) -> Form:
-    """The form that a file's name asks for; Markdown where it asks for none. Raises UsageError for an unknown one."""
-    suffix = output.suffix.lower().removeprefix(".") if output else ""
-    named = {"": Form.MD, "markdown": Form.MD, "txt": Form.MD, "htm": Form.HTML, **{form.value: form for form in Form}}
-    if suffix not in named:
-        raise UsageError(f"{shown(str(output))}: no form is called .{shown(suffix)}", "name it .md, .json or .html")
-    return named[suffix]
 
 
 def _confirm(count: int) -> None:

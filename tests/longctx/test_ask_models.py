@@ -411,8 +411,8 @@ def terminal(words: Sequence[str], script: Sequence[tuple[str, str]] = ()) -> su
 
 def test_a_server_that_was_found_is_looked_at_again_when_a_session_goes_on(scene: MakeScene) -> None:
     """Nobody named it, so on a machine of several users its port may be somebody else's by now; and it gets no key."""
-    from longctx.commands.dialogues import _as_before
     from longctx.engines.opening import EngineSetup
+    from longctx.opening import as_before
     from longctx.session import Order, Session, Turn
 
     before = {"engine": "openai", "model": "m", "base_url": "http://127.0.0.1:8000/v1", "found_port": 8000}
@@ -424,6 +424,6 @@ def test_a_server_that_was_found_is_looked_at_again_when_a_session_goes_on(scene
 
     session = Session(id="s", title="t", corpus="c", tip=None, turns=1, created_s=0.0, used_s=0.0)
     setup = EngineSetup(logs=Path("/nowhere"), api_key="sk-secret")
-    picked = _as_before(Kept(), session, setup)  # type: ignore[arg-type]
+    picked = as_before(Kept(), session, setup)  # type: ignore[arg-type]
     assert picked is not None
     assert (picked.setup.found_port, picked.setup.api_key) == (8000, None)

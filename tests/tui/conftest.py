@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+from textual import on
 from textual.app import App, ComposeResult
 from textual.message import Message
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widget import Widget
 
 from longctx.analysis import Asking
@@ -21,7 +23,8 @@ from longctx.backend.replies import Done, Reply
 from longctx.backend.requests import AnyRequest, Open
 from longctx.settings import Settings
 from tui.app import LongctxApp
-from tui.link import Replied
+from tui.link import Link, Replied
+from tui.themes import THEMES
 
 
 class Listener:
@@ -109,6 +112,46 @@ def run_widget() -> RunWidget:
     @asynccontextmanager
     async def run(widget: Widget, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Pilot[Any]]:
         async with Alone(widget).run_test(size=size) as pilot:
+            await pilot.pause()
+            yield pilot
+
+    return run
+
+
+class Behind(App[None]):
+    """Nothing but what is put over it; what that ended with is in `results`."""
+
+    def __init__(self, link: Link, theme: str | None) -> None:
+        super().__init__()
+        self.results: list[Any] = []
+        self._link = link
+        for each in THEMES:
+            self.register_theme(each)
+        if theme is not None:
+            self.theme = theme
+
+    @on(Replied)
+    def _replied(self, event: Replied) -> None:
+        self._link.deliver(event)
+
+
+@pytest.fixture
+def run_sheet(listener: Listener) -> RunApp:
+    """Run one screen over nothing, with `listener` as its backend: `async with run_sheet(DoctorScreen) as pilot`."""
+
+    @asynccontextmanager
+    async def run(
+        make: Callable[[Link], Screen[Any]],
+        size: tuple[int, int] = (120, 40),
+        theme: str | None = "longctx-dark",
+        backend: Listener | None = listener,
+    ) -> AsyncIterator[Pilot[Any]]:
+        link = Link()
+        link.backend = backend
+        app = Behind(link, theme)
+        listener.app = app
+        async with app.run_test(size=size) as pilot:
+            await app.push_screen(make(link), app.results.append)
             await pilot.pause()
             yield pilot
 

@@ -1,144 +1,391 @@
-"""The main screen: corpus, conversation and source side by side, the window below, the prompt at the bottom."""
+"""The main screen: corpus, conversation and source side by side, the window below, the prompt at the bottom.
 
-from textual import on
-from textual.app import ComposeResult
-from textual.containers import Horizontal
-from textual.screen import Screen
+What a person wants becomes a request to the backend here, after a dialog where it is better asked first.
+"""
 
-from longctx.backend import replies, requests
-from longctx.backend.replies import Reply
-from tui.link import Link
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from textual import on, work
+from textual.widget import Widget
+from textual.widgets import Input
+
+from ingest.naming import show
+from longctx.backend import requests
+from longctx.backend.requests import UseEngine
+from tui import export_file, status
+from tui.commands import for_slash, unknown
+from tui.exclusion import changed, holder
+from tui.jump import Jump, lettered
+from tui.keys import OF_APP, bindings
 from tui.messages import (
     CitationChosen,
     CitationStep,
+    CommandTyped,
+    CopyWanted,
+    EditorWanted,
     ExclusionToggled,
     FileChosen,
+    OpenOutside,
+    PaneWanted,
     PictureWanted,
     QuestionAsked,
+    QuestionTakenBack,
     StopWanted,
     SummaryWanted,
 )
-from tui.widgets.conversation import ConversationPane
-from tui.widgets.corpus import CorpusPane
-from tui.widgets.prompt import Prompt
-from tui.widgets.source import SourcePane
-from tui.widgets.window_panel import WindowPanel
+from tui.outside import NoProgram, edited, opening, run_aside, run_here, suspended
+from tui.screens.dialogs import Ask, Confirm, Exclusion, SummaryForm, scope_words
+from tui.screens.stage import Stage
+from tui.widgets.corpus_rows import CorpusRows
+from tui.widgets.panes import CONVERSATION, CORPUS, SOURCE
+
+EVIDENCE = "evidence"
 
 
-class Workspace(Screen[None]):
-    """Sends what is wanted to the backend and shows what it tells."""
+class Workspace(Stage):
+    """Sends what is wanted to the backend; what it tells is shown by Stage."""
 
-    def __init__(self, link: Link, opening: requests.Open) -> None:
-        super().__init__()
-        self._link = link
-        self._opening = opening
-        self._job: int | None = None
+    BINDINGS = bindings(of_app=False)
 
-    def compose(self) -> ComposeResult:
-        self._corpus = CorpusPane(id="corpus")
-        self._conversation = ConversationPane(id="conversation")
-        self._source = SourcePane(id="source")
-        self._window = WindowPanel(id="window")
-        with Horizontal(id="panes"):
-            yield self._corpus
-            yield self._conversation
-            yield self._source
-        yield self._window
-        yield Prompt(lambda: self._corpus.paths, id="prompt")
-
-    def begin(self) -> None:
-        """The backend is there."""
-        self._work(self._opening)
-
-    def _work(self, job: requests.Job) -> None:
-        self._job = self._link.request(self, job, self._worked)
-
-    def _worked(self, reply: Reply) -> None:
-        match reply:
-            case replies.ReadingFiles():
-                self._corpus.show_reading(reply)
-                self._window.show_reading(reply)
-            case replies.CorpusOpened():
-                self._corpus.show_corpus(reply)
-                self._link.request(self, requests.Files(), self._told)
-                self._link.request(self, requests.Windows(), self._told)
-            case replies.EngineOpened():
-                self._window.show_engine(reply)
-            case replies.SessionOpened():
-                self._conversation.show_turns(reply.turns)
-            case replies.Planned():
-                self._corpus.show_plan(reply)
-                self._conversation.show_plan(reply)
-                self._window.show_plan(reply)
-            case replies.Evidence():
-                self._window.show_evidence(reply)
-            case replies.Prefill():
-                self._conversation.show_prefill(reply)
-                self._window.show_prefill(reply)
-            case replies.Delta(text):
-                self._conversation.add_text(text)
-            case replies.Cited(citation):
-                self._conversation.add_citation(citation)
-                self._window.show_citation(citation)
-            case replies.Notice(message):
-                self._conversation.add_notice(message)
-            case replies.Answered():
-                self._conversation.finish(reply)
-                self._window.show_answer(reply.turn.answer)
-            case replies.Failed():
-                self._job = None
-                self._conversation.fail(reply)
-            case replies.Done():
-                self._job = None
-
-    def _told(self, reply: Reply) -> None:
-        match reply:
-            case replies.FilesAre():
-                self._corpus.add_files(reply)
-            case replies.WindowsAre():
-                self._window.show_windows(reply)
-            case replies.TextPart():
-                self._source.add_text(reply)
-            case replies.PictureIs():
-                self._source.show_picture(reply)
-            case replies.Failed():
-                self._source.fail(reply)
+    # --- asking ---------------------------------------------------------------------------------------------------
 
     @on(QuestionAsked)
     def _asked(self, event: QuestionAsked) -> None:
-        self._conversation.begin(event.question, event.instead_of)
-        self._work(requests.Ask(question=event.question, instead_of=event.instead_of))
+        if self.start(requests.Ask(question=event.question, instead_of=event.instead_of)):
+            self._show_answering()
+            self.conversation.begin(event.question, event.instead_of)
+        elif event.instead_of is not None:
+            self.prompt.take_back(event.question, event.instead_of)
+        else:
+            self.prompt.text = event.question
+
+    def _show_answering(self) -> None:
+        self.cited = {}
+        self.panes.show(CONVERSATION)
+
+    @on(QuestionTakenBack)
+    def _take_back(self, event: QuestionTakenBack) -> None:
+        self.prompt.take_back(event.question, event.turn)
+        self.prompt.focus()
+
+    @on(CommandTyped)
+    def _typed(self, event: CommandTyped) -> None:
+        name, words = event.name.removeprefix("/"), event.words.strip()
+        command = for_slash(name)
+        if command is None:
+            self.say(unknown(show(name)[:40]), "warning")
+            return
+        owner = self.app if command.action.startswith(OF_APP) else self
+        action = getattr(owner, f"action_{command.action.removeprefix(OF_APP)}")
+        self.call_later(action, *([words] if words and command.takes else []))
+
+    @on(SummaryWanted)
+    def _summary_wanted(self, event: SummaryWanted) -> None:
+        self._summarise(event.paths)
+
+    def action_summarise(self, words: str = "") -> None:
+        self._summarise((words,) if words else ())
+
+    def action_summarise_chosen(self) -> None:
+        if path := self.corpus.chosen:
+            self._summarise((path,))
+        else:
+            self.say("nothing is chosen in the corpus: f2 goes there")
+
+    @work
+    async def _summarise(self, paths: tuple[str, ...]) -> None:
+        quotes_only = self.engine_is is not None and self.engine_is.name == EVIDENCE
+        wanted = await self.app.push_screen_wait(SummaryForm(paths, quotes_only=quotes_only))
+        if wanted is not None and self.start(wanted):
+            self._show_answering()
+            self.conversation.begin(f"Summary of {scope_words(wanted.paths)}")
 
     @on(StopWanted)
-    def _stop(self) -> None:
-        if self._job is not None:
-            self._link.request(self, requests.Stop(self._job), lambda _: None)
+    def action_stop(self) -> None:
+        """Go back where only one pane is seen; else stop the job, else go to the prompt."""
+        if self.panes.is_folded and self.panes.shown != CONVERSATION:
+            self.panes.show(CONVERSATION)
+            self.prompt.focus()
+        elif not self.stop():
+            self.panes.remove_class("-zoomed")
+            self.prompt.focus()
+
+    # --- citations and files --------------------------------------------------------------------------------------
 
     @on(CitationChosen)
     def _show_citation(self, event: CitationChosen) -> None:
         cited = event.citation
-        self._source.expect(cited.path, cited)
-        if not self._source.holds(cited.path, cited.sha256):
-            self._link.request(self, requests.Text(cited.path, cited.sha256), self._told)
-
-    @on(CitationStep)
-    def _step(self, event: CitationStep) -> None:
-        if cited := self._conversation.step(event.by):
-            self.post_message(CitationChosen(cited))
+        self.source.expect(cited.path, cited, of=len(self.cited))
+        if not self.source.holds(cited.path, cited.sha256):
+            self._read(requests.Text(cited.path, cited.sha256))
+        self.panes.show(SOURCE)
+        if self.panes.is_folded:
+            self._focus(SOURCE)
 
     @on(FileChosen)
     def _show_file(self, event: FileChosen) -> None:
-        self._source.expect(event.path)
-        self._link.request(self, requests.Text(event.path), self._told)
+        self.source.expect(event.path)
+        self._read(requests.Text(event.path))
+        self.action_show_pane(SOURCE)
+
+    def _read(self, text: requests.Text) -> None:
+        self.text_wanted += 1
+        self.request(text, partial(self.told_text, self.text_wanted))
+
+    @on(CitationStep)
+    def _step(self, event: CitationStep) -> None:
+        self.action_step_citation(event.by)
+
+    def action_step_citation(self, by: int) -> None:
+        if cited := self.conversation.step(by):
+            self.post_message(CitationChosen(cited))
+        else:
+            self.say("the last answer has no citations")
+
+    def action_cite(self, words: str = "") -> None:
+        cited = self.cited.get(int(words)) if words.isdecimal() else None
+        if cited is not None:
+            self.post_message(CitationChosen(cited))
+        else:
+            there = f"1 to {max(self.cited)}" if self.cited else "no answer has any yet"
+            self.say(f"/cite N, the number of a footnote: {there}", "warning")
+
+    def action_find_file(self, words: str = "") -> None:
+        if words in self.corpus.paths:
+            self.post_message(FileChosen(words))
+        else:
+            self.action_show_pane(CORPUS)
+            self.corpus.post_message(CorpusRows.FilterWanted())
+            self.call_after_refresh(self._filter_files, words)
+
+    def _filter_files(self, words: str) -> None:
+        self.corpus.query_one("#corpus-filter", Input).value = words
 
     @on(PictureWanted)
     def _picture(self, event: PictureWanted) -> None:
-        self._link.request(self, requests.Picture(event.path, event.page, event.width, event.height), self._told)
+        self.request(requests.Picture(event.path, event.page, event.width, event.height), self.told_picture)
+
+    @on(CopyWanted)
+    def _copy(self, event: CopyWanted) -> None:
+        self.app.copy_to_clipboard(event.text.encode("utf-8", "replace").decode())
+        self.say(f"copied {show(event.what)}")
+
+    def action_copy_answer(self) -> None:
+        self._copy_last("the answer", with_references=False)
+
+    def action_copy_references(self) -> None:
+        self._copy_last("the answer with references", with_references=True)
+
+    def _copy_last(self, what: str, *, with_references: bool) -> None:
+        if text := self.conversation.last_answer(with_references=with_references):
+            self.post_message(CopyWanted(text, what))
+        else:
+            self.say("there is no answer yet")
+
+    # --- the corpus -----------------------------------------------------------------------------------------------
 
     @on(ExclusionToggled)
-    def _exclude(self, event: ExclusionToggled) -> None:
-        """Show the effect first."""
+    @work
+    async def _exclude(self, event: ExclusionToggled) -> None:
+        excluded = self.corpus_is.excluded if self.corpus_is is not None else ()
+        if not event.excluded and (folder := holder(excluded, event.path)):
+            self.say(f"{show(folder)} is left out as a whole: bring that back")
+            return
+        paths = changed(excluded, event.path, leave_out=event.excluded)
+        asked = Exclusion(self.link, paths, event.path, is_excluded=event.excluded)
+        if await self.app.push_screen_wait(asked):
+            self.start(requests.Exclude(paths))
 
-    @on(SummaryWanted)
-    def _summarise(self, event: SummaryWanted) -> None:
-        """Ask how long and in what form first."""
+    def action_reread(self) -> None:
+        self.start(requests.Reread())
+
+    @work
+    async def action_repack(self) -> None:
+        text = (
+            "The corpus is ordered anew, without what no file says any more. "
+            "Most of what is cached no longer fits then and is read again with the next question."
+        )
+        if await self.app.push_screen_wait(Confirm("Order the corpus anew", text, "order anew")):
+            self.start(requests.Repack())
+
+    @work
+    async def action_open_sources(self, words: str = "") -> None:
+        from tui.screens.start import Start, over
+
+        opening = over(self.opening, (words,)) if words else None
+        opening = opening or await self.app.push_screen_wait(Start(self.link, self.opening, can_leave=True))
+        if opening is not None and self.start(opening):
+            self.opening = opening
+
+    def action_show_plan(self) -> None:
+        self._tell(status.plan_lines(self.corpus_is, self.engine_is, self.planned))
+
+    def action_show_tokens(self) -> None:
+        self._tell(status.token_lines(self.planned, self.session))
+
+    def _tell(self, lines: Iterable[str]) -> None:
+        self.panes.show(CONVERSATION)
+        for line in lines:
+            self.conversation.add_notice(line)
+
+    # --- sessions -------------------------------------------------------------------------------------------------
+
+    def action_new_session(self) -> None:
+        self.start(requests.NewSession())
+        self.prompt.focus()
+
+    @work
+    async def action_sessions(self, words: str = "") -> None:
+        from tui.screens.sessions import SessionsScreen
+
+        current = self.session.id if self.session is not None else None
+        session: str | None = words
+        if not session:
+            session = await self.app.push_screen_wait(SessionsScreen(self.link, current))
+        if session:
+            self.start(requests.Resume(session))
+
+    @work
+    async def action_rename(self, words: str = "") -> None:
+        session = self.session
+        if session is None:
+            self.say("there is no session yet: a question begins one")
+            return
+        title: str | None = words
+        if not title:
+            title = await self.app.push_screen_wait(Ask("Rename this session", "rename", session.title))
+        if title:
+            self.request(requests.Rename(session.id, title), self.told_shortly)
+
+    @work
+    async def action_export(self, words: str = "") -> None:
+        session = self.session
+        if session is None:
+            self.say("there is no session to write yet: a question begins one")
+            return
+        proposed = words or export_file.proposed_name(session.title)
+        if not words or export_file.problem(words):
+            about = "A file: .md, .html or .json, in this folder where no other is named."
+            asked = Ask("Export this session", "write", proposed, about=about, check=export_file.problem)
+            named = await self.app.push_screen_wait(asked)
+            proposed = named if named is not None else ""
+        if proposed and (replaces := await self._may_write(proposed)) is not None:
+            form = export_file.form_of(proposed) or requests.Form.MARKDOWN
+            file = export_file.absolute(proposed)
+            self.request(requests.Export(session.id, file, form, replaces), self.told_shortly)
+
+    async def _may_write(self, name: str) -> bool | None:
+        """Whether a file is replaced; None where it is there and is to stay."""
+        if not os.path.lexists(export_file.absolute(name)):
+            return False
+        return await self.app.push_screen_wait(Confirm("Replace the file?", f"{show(name)} is there.", "replace"))
+
+    # --- engines --------------------------------------------------------------------------------------------------
+
+    @work
+    async def action_engines(self) -> None:
+        from tui.screens.engines import EnginesScreen
+
+        if wanted := await self.app.push_screen_wait(EnginesScreen(self.link, self.engine_is)):
+            self.start(wanted)
+
+    def action_engine_again(self) -> None:
+        engine = self.engine_is
+        if engine is None:
+            self.action_engines()
+        else:
+            self.start(UseEngine(name=engine.name, model=engine.model or None, base_url=engine.base_url or None))
+
+    def action_doctor(self) -> None:
+        from tui.screens.doctor import DoctorScreen
+
+        self.app.push_screen(DoctorScreen(self.link))
+
+    def action_log_screen(self) -> None:
+        from tui.screens.log import LogScreen
+
+        self.app.push_screen(LogScreen(self.link))
+
+    # --- the screen -----------------------------------------------------------------------------------------------
+
+    @on(PaneWanted)
+    def _pane_wanted(self, event: PaneWanted) -> None:
+        self.action_show_pane(event.pane)
+
+    def action_show_pane(self, pane: str) -> None:
+        self.panes.show(pane)
+        self._focus(pane)
+
+    def _focus(self, pane: str) -> None:
+        """Go to a pane once it is on the screen."""
+
+        def focus() -> None:
+            if entry := self.panes.entry(pane):
+                entry.focus()
+
+        self.call_after_refresh(focus)
+
+    def action_toggle_corpus(self) -> None:
+        self.panes.toggle_corpus()
+
+    def action_zoom(self) -> None:
+        self.panes.zoom(self.panes.around(self.focused) or self.panes.shown)
+
+    def action_toggle_map(self) -> None:
+        self.window.toggle_map()
+
+    @work
+    async def action_jump(self) -> None:
+        named = {"c": self.corpus, "a": self.conversation, "s": self.source, "w": self.window, "p": self.prompt}
+        entries = {letter: next(self._within(widget), widget) for letter, widget in named.items()}
+        others = [each for each in self.focus_chain if each not in entries.values()]
+        chosen = await self.app.push_screen_wait(Jump(lettered(named, others)))
+        if chosen is not None:
+            target = next(self._within(chosen), chosen)
+            target.focus()
+
+    def _within(self, widget: Widget) -> Iterator[Widget]:
+        """What can have the focus in a widget, itself included."""
+        return (each for each in self.focus_chain if widget in each.ancestors_with_self)
+
+    # --- other programs -------------------------------------------------------------------------------------------
+
+    @on(OpenOutside)
+    def _open_outside(self, event: OpenOutside) -> None:
+        try:
+            program = opening(event.location, event.line, os.environ)
+        except NoProgram as error:
+            self.say(str(error), "error")
+            return
+        if program.takes_terminal:
+            self._on_terminal(lambda: run_here(program.words))
+        else:
+            self._aside(program.words)
+
+    @on(EditorWanted)
+    def _edit(self, event: EditorWanted) -> None:
+        def edit() -> None:
+            self.prompt.text = edited(event.text, os.environ)
+
+        self._on_terminal(edit)
+
+    def _on_terminal(self, work: Callable[[], object]) -> None:
+        """Give another program the terminal until it ends."""
+        try:
+            with suspended(self.app):
+                work()
+        except NoProgram as error:
+            self.say(str(error), "error")
+
+    @work
+    async def _aside(self, words: tuple[str, ...]) -> None:
+        try:
+            code = await asyncio.to_thread(run_aside, words)
+        except NoProgram as error:
+            self.say(str(error), "error")
+            return
+        if code != 0:
+            self.say(f"{words[0]} ended with {code}", "error")

@@ -1,45 +1,320 @@
-"""How full the context is, and the map of its windows: the gauge in one line, the map when it is opened."""
+"""How full the context is, and the map of its windows: the gauge in one line, the map when it is opened.
 
-from collections.abc import Mapping
-from typing import Any
+Keeps what the backend has told and shows it; what follows from it is worked out in `tui.window_states`, `tui.prefill`
+and `tui.figures`.
+"""
 
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.binding import Binding, BindingType
+from textual.containers import Container, Vertical
+from textual.content import Content
 from textual.widgets import Static
 
+from ingest.naming import show
 from longctx.backend.replies import EngineOpened, Evidence, Planned, Prefill, ReadingFiles, WindowsAre
 from longctx.citations import Citation
+from longctx.durations import duration
+from longctx.engines.opening import QUOTES
+from tui.figures import reading, took
+from tui.marks import short
+from tui.messages import FileChosen
+from tui.prefill import Curve
+from tui.widgets.gauge import Filling, Gauge, asking, holding, marks
+from tui.widgets.window_map import WindowMap
+from tui.window_states import (
+    CorpusMap,
+    Course,
+    WindowState,
+    bearing,
+    begun,
+    citing,
+    counts,
+    map_of,
+    read,
+    states,
+    windows_shown,
+)
+
+BORDERED = 120  # columns from which on there is room for a border and a line of figures
+BESIDE = 106  # columns from which on the legend stands beside the map
+OFTEN_S = 0.1
+BEAT_S = 1.0
+NAMED = 5
+LONGEST_NAME = 60
+SEPARATOR = " · "
+# As the map has them.
+COLORS: Mapping[WindowState, str] = {
+    WindowState.EMPTY: "$panel",
+    WindowState.NEW: "$secondary",
+    WindowState.PREFILLED: "$primary",
+    WindowState.CACHED: "$success",
+    WindowState.STALE: "$error",
+    WindowState.EVIDENCE: "$warning",
+    WindowState.CITED: "$foreground",
+}
 
 
 class WindowPanel(Vertical):
     """Says FileChosen for a window's file."""
 
+    HELP = """
+## The context window
+
+How much of what the engine takes is used, and what the last answer took. **enter** or a click opens the map of the
+windows, **l** changes the gauge's scale. "cache: not reported" means that the engine does not say how much it had
+kept from before; it is not 0.
+"""
+    DEFAULT_CSS = """
+    WindowPanel {
+        height: auto;
+        border: round $border;
+        border-title-color: $text;
+        border-subtitle-color: $text-muted;
+        padding: 0 1;
+        &:focus-within { border: round $accent; }
+        &.-narrow { border: none; padding: 0; }
+        &.-narrow.-closed #window-figures { display: none; }
+        &.-closed #map-area, &.-closed #map-detail { display: none; }
+        Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+        #window-figures, #map-detail { height: 1; color: $text-muted; }
+        #map-area { height: auto; layout: vertical; }
+        #map-legend { width: 1fr; }
+        &.-beside #map-area { layout: horizontal; }
+        &.-beside #map-legend { margin-left: 2; }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("l", "scale", "Scale", id="gauge.scale"),
+        Binding("escape", "close", "Close map", id="map.close", show=False),
+    ]
+
+    def __init__(self, *, id: str | None = None, clock: Callable[[], float] = time.monotonic) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.add_class("-closed")
+        self.border_title = "Window"
+        self._clock = clock
+        self._corpus = CorpusMap()
+        self._course = Course()
+        self._limit: int | None = None
+        self._is_told = False
+        self._is_read = True
+        self._planned: Planned | None = None
+        self._prefill: Prefill | None = None
+        self._curve = Curve()
+        self._drawn_s: float | None = None
+        self._now: Sequence[str] = ()  # what is going on, a phrase each
+        self._last: Sequence[str] = ()  # what the last answer took
+
     def compose(self) -> ComposeResult:
-        yield Static("window", markup=False)
+        self._gauge = Gauge(id="gauge")
+        self._map = WindowMap(id="window-map")
+        yield self._gauge
+        yield Static(id="window-figures", markup=False)
+        with Container(id="map-area"):
+            yield self._map
+            yield Static(id="map-legend", markup=False)
+        yield Static(id="map-detail", markup=False)
+
+    def on_mount(self) -> None:
+        self._beat = self.set_interval(BEAT_S, self._draw_prefill, pause=True)
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._choose_letters())
+        self._choose_letters()
+        self._draw()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the map is shown."""
+        return not self.has_class("-closed")
 
     def show_reading(self, reading: ReadingFiles) -> None:
         """How far the corpus is read."""
+        self._say(
+            f"{reading.doing} {reading.done:,}{'' if reading.total is None else f' of {reading.total:,}'} files",
+            f"{short(reading.tokens)} tokens",
+            clip(show(reading.path)),
+        )
 
     def show_windows(self, windows: WindowsAre) -> None:
         """The windows of the corpus."""
+        corpus = map_of(windows)
+        if (corpus.ends, corpus.paths) != (self._corpus.ends, self._corpus.paths):
+            self._course, self._planned, self._last = Course(), None, ()
+        self._corpus = corpus
+        if self._planned is None:
+            self._now = ()
+        self._draw()
 
     def show_engine(self, engine: EngineOpened) -> None:
         """What fits."""
+        self._limit, self._is_told, self._is_read = engine.context_tokens, True, engine.name != QUOTES
+        self._planned, self._course = None, Course()
+        self._draw()
 
     def show_plan(self, planned: Planned) -> None:
         """What is about to be sent: nothing of it is read yet."""
+        self._planned, self._course = planned, begun(planned)
+        self._prefill, self._curve, self._drawn_s = None, Curve(), None
+        self._say(f"sending {short(planned.prompt_tokens)} tokens", *expected(planned))
+        self._draw()
 
     def show_evidence(self, evidence: Evidence) -> None:
         """Where search finds what bears on the question."""
+        self._course = bearing(self._course, evidence)
+        self._draw_map()
 
     def show_prefill(self, prefill: Prefill) -> None:
         """How far the engine is: the map fills."""
+        self._prefill, self._course = prefill, read(self._course, prefill)
+        now_s = self._clock()
+        self._curve.add(now_s, prefill.done)
+        if self._drawn_s is None or now_s - self._drawn_s >= OFTEN_S or prefill.done >= prefill.total:
+            self._draw_prefill()
+        self._beat.resume()
 
     def show_citation(self, citation: Citation) -> None:
         """A window is cited."""
+        self._course = citing(self._course, citation)
+        self._draw_map()
 
     def show_answer(self, answer: Mapping[str, Any]) -> None:
         """What the answer took: tokens, times, cached share."""
+        self._last = took(answer)
+        self.end()
+
+    def end(self) -> None:
+        """Nothing is going on any more, whether it was done or not."""
+        self._prefill = None
+        self._beat.pause()
+        self._say()
+        self._draw_map()
 
     def toggle_map(self) -> None:
         """Open or close the map."""
+        if self.is_open and self._map.has_focus:
+            self._gauge.focus()
+        self.toggle_class("-closed")
+        self._draw_map()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self.is_open if action == "close" else super().check_action(action, parameters)
+
+    def action_scale(self) -> None:
+        self._gauge.scale = self._gauge.scale.next
+        self._draw_marks()
+
+    def action_close(self) -> None:
+        self.toggle_map()
+
+    def on_resize(self) -> None:
+        self.set_class(self.outer_size.width < BORDERED, "-narrow")
+        self._map.fit(self.content_size.width)
+        self._say(*self._now)
+        self._draw_map()
+
+    @on(Gauge.Opened)
+    def _open(self) -> None:
+        self.toggle_map()
+        if self.is_open:
+            self._map.focus()
+
+    @on(WindowMap.Pointed)
+    def _point(self, event: WindowMap.Pointed) -> None:
+        self._describe(event.window)
+
+    @on(WindowMap.Chosen)
+    def _choose(self, event: WindowMap.Chosen) -> None:
+        if event.window < len(self._corpus.paths) and (paths := self._corpus.paths[event.window]):
+            self.post_message(FileChosen(paths[0]))
+
+    def _choose_letters(self) -> None:
+        theme = self.app.current_theme
+        self._map.has_letters = self.app.no_color or theme.ansi or "colour-blind" in theme.name
+
+    def _draw(self) -> None:
+        self._gauge.filling = self._filling()
+        self.border_title = "Window · focus" if self._gauge.filling.is_focused else "Window"
+        self._draw_marks()
+        self._say(*self._now)
+        self._draw_map()
+
+    def _filling(self) -> Filling:
+        if self._planned is not None:
+            return asking(self._planned, self._corpus.tokens, self._limit)
+        return holding(self._corpus.tokens, self._limit, is_told=self._is_told, is_read=self._is_read)
+
+    def _draw_marks(self) -> None:
+        self.border_subtitle = marks(self._gauge.filling, self._gauge.scale)
+
+    def _draw_prefill(self) -> None:
+        if self._prefill is not None:
+            self._drawn_s = self._clock()
+            self._say(*reading(self._prefill, self._curve, self._drawn_s))
+            self._draw_map()
+
+    def _say(self, *now: str) -> None:
+        """Say what is going on, or what the last answer took where nothing is."""
+        self._now = now
+        shown = windows_shown(self._corpus, self._limit)
+        phrases = now or (*self._last, f"windows {len(self._corpus.ends):,}/{shown:,}")
+        self.query_one("#window-figures", Static).update(Content(SEPARATOR.join(phrases)))
+        self._gauge.told = SEPARATOR.join(now) if self.has_class("-narrow") and not self.is_open else ""
+
+    def _draw_map(self) -> None:
+        if not self.is_open:
+            return
+        known = states(self._corpus, self._course, windows_shown(self._corpus, self._limit))
+        self._map.show_states(known)
+        is_beside = self.content_size.width >= BESIDE and self._map.grid.rows >= len(counts(known))
+        self.set_class(is_beside, "-beside")
+        width = 1 if is_beside else self.content_size.width
+        self.query_one("#map-legend", Static).update(legend(known, self._map.shows_signs, width))
+        self._describe(self._map.cursor)
+
+    def _describe(self, window: int) -> None:
+        known = self._map.states
+        self.query_one("#map-detail", Static).update(
+            Content(describe(self._corpus, known, min(window, len(known) - 1)))
+        )
+
+
+def expected(planned: Planned) -> list[str]:
+    """How long reading will take at the speed of before, where that is known."""
+    if not planned.prefill_tokens_per_s or planned.prefill_tokens_per_s <= 0:
+        return []
+    return [f"about {duration(planned.prompt_tokens / planned.prefill_tokens_per_s)} if nothing is cached"]
+
+
+def describe(corpus: CorpusMap, known: Sequence[WindowState], window: int) -> str:
+    """A window in a line: its number, tokens, state, and the first files in it."""
+    phrases = [f"window {window + 1:,} of {len(known):,}"]
+    if window < len(corpus.ends):
+        phrases.append(f"{corpus.size(window):,} tokens")
+    paths = list(dict.fromkeys(corpus.paths[window])) if window < len(corpus.paths) else []
+    names = ", ".join(clip(show(path)) for path in paths[:NAMED])
+    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+    return SEPARATOR.join([*phrases, known[window].word, *([names + more] if names else [])])
+
+
+def legend(known: Sequence[WindowState], has_signs: bool, width: int) -> Content:
+    """The states that there are in words and numbers, the strongest first, in lines of that width."""
+    lines = [Content()]
+    for state, count in counts(known):
+        color = "$text-muted" if has_signs and state is WindowState.EMPTY else COLORS[state]
+        entry = Content.assemble((state.sign if has_signs else "■", color), f" {state.word} {count:,}")
+        if not lines[-1]:
+            lines[-1] = entry
+        elif lines[-1].cell_length + 3 + entry.cell_length <= width:
+            lines[-1] = Content.assemble(lines[-1], "   ", entry)
+        else:
+            lines.append(entry)
+    return Content("\n").join(lines)
+
+
+def clip(name: str) -> str:
+    """A name that is not longer than a line has room for: its end says more than its beginning."""
+    return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"

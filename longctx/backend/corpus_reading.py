@@ -1,0 +1,86 @@
+"""Bringing a corpus up to date for a face, and what is told of it then."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import chdir, contextmanager
+
+from ingest import git
+from ingest.naming import show
+from longctx.answer import summarise
+from longctx.backend.replies import CorpusOpened, Reply
+from longctx.backend.telling import Reading
+from longctx.corpus import Corpus
+from longctx.errors import CorpusError
+from longctx.events import Refreshed
+from longctx.manifest import stale_tokens, total_tokens
+from longctx.refresh import refresh
+from longctx.request import Request, discover_sources
+
+Tell = Callable[[Reply], None]
+
+
+def read(corpus: Corpus, tell: Tell) -> int:
+    """Bring a corpus up to date; how many files are new, other or gone since it was read the last time."""
+    is_new = not corpus.records
+    changed = 0
+    with folder_of(corpus.request):
+        reading = Reading(tell, _total(corpus) if is_new else None)
+        for event in refresh(corpus):
+            reading.tell(event)
+            if isinstance(event, Refreshed) and not is_new:
+                changed = event.changed + event.gone
+    return changed
+
+
+@contextmanager
+def folder_of(request: Request) -> Iterator[None]:
+    """Inside the block relative paths start where those of the request do."""
+    if request.folder == os.getcwd():
+        yield
+        return
+    try:
+        there = chdir(request.folder)
+        there.__enter__()
+    except OSError as error:
+        raise CorpusError(f"{show(request.folder)}: {error.strerror}", "the relative paths start there") from error
+    try:
+        yield
+    finally:
+        there.__exit__(None, None, None)
+
+
+def corpus_opened(corpus: Corpus, *, changed: int, excluded: tuple[str, ...]) -> CorpusOpened:
+    """What there is to ask."""
+    summary, record = summarise(corpus.record.id, corpus.files), corpus.record
+    return CorpusOpened(
+        id=record.id,
+        name=name_of(record.inputs, record.folder),
+        folder=record.folder,
+        sources=record.inputs,
+        files=summary.files,
+        skipped=len(summary.skipped),
+        tokens=total_tokens(corpus.entries),
+        stale=stale_tokens(corpus.entries),
+        changed=changed,
+        excluded=excluded,
+    )
+
+
+def name_of(inputs: tuple[str, ...], folder: str) -> str:
+    """A short name of some sources: of the first one, and how many more there are."""
+    if not inputs:
+        return os.path.basename(folder) or folder
+    first, more = inputs[0], len(set(inputs)) - 1
+    if git.is_remote(first):
+        name = git.short_name(first)
+    else:
+        path = os.path.normpath(os.path.join(folder, first))
+        name = os.path.basename(path) or path
+    return f"{name} and {more} more" if more else name
+
+
+def _total(corpus: Corpus) -> int | None:
+    """How many files there are to read; None where only a server could say."""
+    if any(map(git.is_remote, corpus.request.inputs)):
+        return None
+    return sum(1 for _ in discover_sources(corpus.request, corpus.paths))

@@ -1,0 +1,272 @@
+"""The jobs of the backend, one after another: what is open, and what each job makes of it.
+
+Whatever fails or is stopped leaves what was open before as it was, or says what is open now.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self, assert_never
+
+from longctx import opening
+from longctx.backend.corpus_reading import corpus_opened, folder_of, read
+from longctx.backend.desk import Desk, Shown
+from longctx.backend.exclusion import leaving_out
+from longctx.backend.kept import session_is, turn_is
+from longctx.backend.replies import Answered, Reply, SessionIs, SessionOpened
+from longctx.backend.requests import (
+    Ask,
+    Exclude,
+    Job,
+    NewSession,
+    Open,
+    Repack,
+    Reread,
+    Resume,
+    Summarise,
+    UseEngine,
+)
+from longctx.backend.seat import Seat
+from longctx.backend.telling import Answering
+from longctx.corpora import known_sources
+from longctx.corpus import Corpus
+from longctx.dialogue import Dialogue
+from longctx.engines.opening import EngineSetup
+from longctx.errors import UsageError
+from longctx.events import AnswerEvents, follow
+from longctx.history import History
+from longctx.opening import Wanted
+from longctx.paths import Paths
+from longctx.request import Request
+from longctx.session import Session
+from longctx.setup import engine_setup
+from longctx.store_faults import explained
+from longctx.summarising import Scope
+
+Tell = Callable[[Reply], None]
+
+
+@dataclass(slots=True)
+class _Room:
+    """What is open: how it was asked for, the corpus (`whole` without what is `excluded`), and the conversation."""
+
+    asked: Open
+    whole: Request
+    excluded: tuple[str, ...]
+    corpus: Corpus
+    dialogue: Dialogue
+
+
+class Jobs:
+    """Does jobs. All of it belongs to one thread; close it, or use it in a `with`."""
+
+    def __init__(self, paths: Paths, desk: Desk) -> None:
+        self._paths = paths
+        self._desk = desk
+        self._history = History(paths.data / opening.SESSIONS)
+        self._room: _Room | None = None
+        self._seat: Seat | None = None
+        self._generation = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all that is open."""
+        if self._seat is not None:
+            self._seat.close()
+        if self._room is not None:
+            self._room.corpus.close()
+        self._history.close()
+        self._room = self._seat = None
+
+    def do(self, job: Job, tell: Tell) -> None:
+        """Do a job, telling what comes of it; raises LongctxError, and KeyboardInterrupt where it is stopped."""
+        with explained():
+            match job:
+                case Open():
+                    self._open(job, tell)
+                case Reread():
+                    self._reread(tell)
+                case Exclude(paths):
+                    self._exclude(paths, tell)
+                case Repack():
+                    self._repack(tell)
+                case UseEngine():
+                    self._use_engine(job, tell)
+                case NewSession():
+                    self._go_on(None, tell)
+                case Resume(session):
+                    self._resume(session, tell)
+                case Ask():
+                    self._ask(job, tell)
+                case Summarise():
+                    self._summarise(job, tell)
+                case _:
+                    assert_never(job)
+
+    # --- opening ----------------------------------------------------------------------------------------------------
+
+    def _open(self, job: Open, tell: Tell) -> None:
+        wanted = Wanted(job.resume, job.goes_on)
+        session = opening.session_of(wanted, self._history, has_sources=job.request is not None)
+        if job.request is not None:
+            request = job.request
+        elif session is not None:
+            request = opening.sources_of(session, self._paths)
+        else:
+            raise UsageError("nothing to read", "name a folder, a file, a glob or a git URL")
+        self._move(job, request, wanted, session, tell)
+
+    def _resume(self, name: str, tell: Tell) -> None:
+        (room, _), session = self._here, self._history.find(name)
+        if session.corpus == room.corpus.record.id:
+            self._go_on(session, tell)
+            return
+        request = opening.sources_of(session, self._paths)
+        asked = replace(room.asked, request=None, resume=session.id, goes_on=False, title="")
+        self._move(asked, request, Wanted(session.id), session, tell)
+
+    def _move(self, job: Open, request: Request, wanted: Wanted, session: Session | None, tell: Tell) -> None:
+        """Open another corpus in the place of the one that is open, then the engine that goes with it."""
+        corpus, changed = self._read(request, tell)
+        try:
+            session = opening.session_over(corpus.record.id, session, wanted, self._history)
+            if session is not None and job.title:
+                session = self._history.rename(session.id, job.title)
+        except BaseException:
+            corpus.close()
+            raise
+        setup = engine_setup(job.settings, stored=job.is_cached)
+        self._seat = self._seat or Seat(setup)
+        self._settle(_Room(job, request, (), corpus, self._dialogue(job, corpus, session)), changed, tell)
+        self._take(job.settings.engine, setup, session, tell)
+        self._tell_session(tell)
+
+    def _read(self, request: Request, tell: Tell) -> tuple[Corpus, int]:
+        """A corpus, up to date; and how many files had changed."""
+        corpus = Corpus(request, self._paths)
+        try:
+            return corpus, read(corpus, tell)
+        except BaseException:
+            corpus.close()
+            raise
+
+    def _settle(self, room: _Room, changed: int, tell: Tell) -> None:
+        """From now on this is open."""
+        if self._room is not None and self._room.corpus is not room.corpus:
+            self._room.corpus.close()
+        self._room = room
+        self._generation += 1
+        self._show()
+        tell(corpus_opened(room.corpus, changed=changed, excluded=room.excluded))
+
+    def _take(self, name: str, setup: EngineSetup, session: Session | None, tell: Tell, *, anew: bool = False) -> None:
+        """Seat an engine; whoever sits there then is told, also where that was stopped."""
+        room, seat = self._here
+        try:
+            seat.take(lambda: opening.pick(name, setup, self._history, session), tell, anew=anew)
+        finally:
+            room.dialogue.use(seat.engine, opening.origin(seat.picked))
+            self._show()
+            tell(seat.opened)
+
+    # --- the corpus that is open ------------------------------------------------------------------------------------
+
+    def _reread(self, tell: Tell) -> None:
+        room, _ = self._here
+        self._settle(room, read(room.corpus, tell), tell)
+
+    def _exclude(self, paths: tuple[str, ...], tell: Tell) -> None:
+        room, _ = self._here
+        corpus, changed = self._read(leaving_out(room.whole, paths), tell)
+        dialogue = self._dialogue(room.asked, corpus, None)
+        self._settle(_Room(room.asked, room.whole, tuple(sorted(set(paths))), corpus, dialogue), changed, tell)
+        self._go_on(None, tell)
+
+    def _repack(self, tell: Tell) -> None:
+        room, _ = self._here
+        changed = read(room.corpus, tell)
+        with folder_of(room.corpus.request):
+            room.corpus.repack()
+        self._settle(room, changed, tell)
+
+    def _use_engine(self, job: UseEngine, tell: Tell) -> None:
+        room, seat = self._here
+        configured = engine_setup(room.asked.settings, stored=room.asked.is_cached)
+        self._take(job.name, seat.setup_of(job, configured), None, tell, anew=True)
+
+    # --- the conversation -------------------------------------------------------------------------------------------
+
+    def _go_on(self, session: Session | None, tell: Tell) -> None:
+        """Go on with a session over the corpus that is open, or begin a new one."""
+        room, seat = self._here
+        room.dialogue = self._dialogue(room.asked, room.corpus, session)
+        room.dialogue.use(seat.engine, opening.origin(seat.picked))
+        self._show()
+        self._tell_session(tell)
+
+    def _ask(self, job: Ask, tell: Tell) -> None:
+        room, _ = self._here
+        if job.instead_of is not None and job.question.strip():
+            room.dialogue.back_to(job.instead_of)
+        self._follow(room.dialogue.ask(job.question), tell)
+
+    def _summarise(self, job: Summarise, tell: Tell) -> None:
+        room, _ = self._here
+        self._follow(room.dialogue.summarise(Scope(job.paths), job.length, job.style), tell)
+
+    def _follow(self, events: AnswerEvents, tell: Tell) -> None:
+        answering = Answering(tell, self._answered)
+        try:
+            follow(events, answering.tell)
+        finally:
+            answering.flush()
+            self._show()
+
+    def _answered(self) -> Answered:
+        """What was answered last, as it is kept."""
+        room, _ = self._here
+        return Answered(turn_is(room.dialogue.turns[-1]), self._session_is(room))
+
+    def _dialogue(self, asked: Open, corpus: Corpus, session: Session | None) -> Dialogue:
+        history = self._history if asked.is_kept or session is not None else None
+        kept, title = asked.is_kept, asked.title
+        return Dialogue(corpus, None, asked.asking, history=history, session=session, kept=kept, title=title)
+
+    def _tell_session(self, tell: Tell) -> None:
+        room, _ = self._here
+        tell(SessionOpened(self._session_is(room), tuple(map(turn_is, room.dialogue.turns))))
+
+    def _session_is(self, room: _Room) -> SessionIs | None:
+        session = room.dialogue.session
+        return None if session is None else session_is(session, known_sources(self._paths.data / opening.CORPORA))
+
+    @property
+    def _here(self) -> tuple[_Room, Seat]:
+        """What is open and who answers; raises UsageError where nothing is."""
+        if self._room is None or self._seat is None:
+            raise UsageError("no corpus is open", "open a folder, a file or a session first")
+        return self._room, self._seat
+
+    def _show(self) -> None:
+        """Let the other threads see what is open."""
+        room, seat = self._here
+        shown = Shown(
+            generation=self._generation,
+            whole=room.whole,
+            request=room.corpus.request,
+            excluded=room.excluded,
+            engine=seat.picked.name,
+            setup=seat.picked.setup,
+            identity=seat.identity,
+            limits=seat.limits,
+            session=room.dialogue.session,
+            log=self._desk.log,
+        )
+        self._desk.show(shown)

@@ -1,0 +1,98 @@
+"""The windows of a corpus as a face draws them, and how many of them the Scout engine has kept.
+
+Packing takes half a CPU second for ten million tokens, so what comes of it is kept until the corpus changes.
+"""
+
+from array import array
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+
+from cache.keys import BlockKey, child_key
+from cache.stored import StoredBlock
+from longctx import plan
+from longctx.backend.replies import PieceIs, TextIs, WindowIs, WindowsAre
+from longctx.corpus import Corpus
+from longctx.engines.base import Identity
+from longctx.engines.opening import EngineSetup
+from longctx.errors import StoreError
+from longctx.manifest import Entry, State
+from longctx.packing import Packer, Piece, Window
+from longctx.prefix_store import open_store
+
+SCOUT = "scout"
+
+
+class Packed:
+    """Entries of a corpus in windows, and the keys of these; each is worked out when it is first asked for, and once.
+
+    The entries need not be those that the corpus has now. It stays the caller's, and open.
+    """
+
+    def __init__(self, corpus: Corpus, entries: Sequence[Entry]) -> None:
+        self.entries = tuple(entries)
+        self._corpus = corpus
+        self._keys: dict[BlockKey, list[BlockKey]] = {}
+
+    @cached_property
+    def windows(self) -> tuple[Window, ...]:
+        """The windows in order, as `plan.pack` has them."""
+        tag, tokenizer = self._corpus.record.tag, self._corpus.tokenizer
+        lead = len(plan.lead_ids(tokenizer, tag))
+        return tuple(Packer(tag, tokenizer, self._corpus.tokenised).pack(self.entries, lead))
+
+    def stored(self, identity: Identity | None, setup: EngineSetup) -> int | None:
+        """How many first windows are in the prefix store for this model; None for an engine that does not use it.
+
+        Nothing is leased, no use is noted, and no weights are opened: the model is known by what its engine says it is.
+        """
+        if identity is None or identity.kind != SCOUT or setup.store is None:
+            return None
+        if not setup.store.is_dir():
+            return 0
+        try:
+            with open_store(setup.store, setup.store_limit_bytes) as store:
+                rows = store.rows()
+        except StoreError:
+            return None
+        keys = {row.key for row in rows}
+        roots = {row.root for row in rows if is_of(identity, row)}
+        return max((self._first_of(root, keys) for root in roots), default=0)
+
+    def _first_of(self, root: BlockKey, stored: Collection[BlockKey]) -> int:
+        """How many first windows have their keys among those stored."""
+        known = self._keys.setdefault(root, [])
+        for index, window in enumerate(self.windows):
+            if index == len(known):
+                ids = array("I", plan.window_ids(self._corpus, window))
+                known.append(child_key(known[-1] if known else root, ids))
+            if known[index] not in stored:
+                return index
+        return len(self.windows)
+
+
+def is_of(identity: Identity, row: StoredBlock) -> bool:
+    """Whether a block was made by that model; `identity` is the Scout engine's, which names all that tells."""
+    dtype, attention, model = (*identity.version.split(), "", "", "")[:3]
+    return bool(model) and row.model.startswith(model) and row.dtype == dtype and row.layout.endswith(f" {attention}")
+
+
+def windows_are(corpus: Corpus, packed: Packed, cached: int | None) -> WindowsAre:
+    """The windows of the corpus and its texts, in order."""
+    places = {entry.key: index for index, entry in enumerate(packed.entries)}
+    windows = (
+        WindowIs(window.size, tuple(_piece(piece, places) for piece in window.pieces)) for window in packed.windows
+    )
+    texts = (_text(corpus, entry) for entry in packed.entries)
+    return WindowsAre(windows=tuple(windows), texts=tuple(texts), cached=cached)
+
+
+def _piece(piece: Piece, places: Mapping[tuple[str, str], int]) -> PieceIs:
+    index = places[piece.entry.key]
+    return PieceIs(index) if piece.part is None else PieceIs(index, *piece.part.chars)
+
+
+def _text(corpus: Corpus, entry: Entry) -> TextIs:
+    """A text under a path that it has now, where there is one."""
+    paths = corpus.paths_of(entry)
+    path = entry.path if entry.path in paths or not paths else paths[0]
+    return TextIs(path=path, sha256=entry.digest, tokens=entry.tokens, is_stale=entry.state is not State.CURRENT)

@@ -1,0 +1,596 @@
+"""The conversation: what it shows of a turn in each state, and what each key and click says."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import OptionList
+
+from ingest.document import Kind
+from longctx.answer import Mode, citation_json
+from longctx.backend.replies import Answered, Failed, Planned, Prefill, TurnIs
+from longctx.citations import Citation, CitationStatus
+from tui.messages import CitationChosen, CitationStep, CopyWanted, QuestionAsked, QuestionTakenBack, StopWanted
+from tui.widgets.answer import AnswerText
+from tui.widgets.conversation import SHOWN_AT_ONCE, SHOWN_MOST, ConversationPane, Earlier, with_notes
+from tui.widgets.footnotes import Footnotes
+from tui.widgets.turn import Turn
+
+Picture = Callable[[Pilot[Any]], None]
+ANSWER = """## Where the time goes
+
+The prefill path is **memory bound** [^1] since every layer reads the whole KV [^2]. The report puts it at 41 % [^3],
+an older one says otherwise [^4], and a third is silent [^5]. `[^1]` is code, and so is this:
+
+```python
+for layer in layers:  # [^2]
+    read(layer)
+```
+
+| stage | share |
+|:--|--:|
+| attention [^1] | 41 % |
+| experts | 38 % |
+
+- read once
+  - per window
+- [a link](https://example.org) leads nowhere"""
+
+
+def citation(n: int, status: CitationStatus, **fields: Any) -> Citation:
+    known: dict[str, Any] = {
+        "path": f"src/{status}.py",
+        "page": None,
+        "lines": (41, 88),
+        "chars": (1, 5),
+        "quote": "for layer in layers: read(layer)",
+        "sha256": "ab",
+        "place": f"src/{status}.py:41-88",
+        "kind": Kind.CODE,
+    }
+    return Citation(n=n, status=status, **{**known, **fields})
+
+
+CITATIONS = [citation(n, status) for n, status in enumerate(CitationStatus, start=1)]
+
+
+def turn(
+    number: int = 1,
+    *,
+    markdown: str = ANSWER,
+    question: str = "Where is the bottleneck?",
+    citations: list[Citation] = CITATIONS,
+    summary_of: str = "",
+    **fields: Any,
+) -> TurnIs:
+    answer: dict[str, Any] = {
+        "answer_markdown": markdown,
+        "citations": [citation_json(each) for each in citations],
+        "ending": "stop",
+        "tokens": {"prompt": 1_420_118, "output": 212, "cached": 1_310_000},
+        "timing": {"ttft_s": 4.1, "decode_tokens_per_s": 31.2},
+        "coverage": {"sentences": 6, "cited": 5, "verified": 1},
+        **fields,
+    }
+    return TurnIs(id=f"t{number}", question=question, answer=answer, created_s=0, summary_of=summary_of)
+
+
+def planned(rate: float | None = 27_000) -> Planned:
+    return Planned(
+        prompt_tokens=1_420_118,
+        limit_tokens=None,
+        mode=Mode.FULL,
+        read_tokens=0,
+        corpus_tokens=0,
+        recap_tokens=0,
+        conversation_tokens=0,
+        prefill_tokens_per_s=rate,
+    )
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time as turns see it, to be set."""
+    now = [100.0]
+    monkeypatch.setattr("tui.widgets.turn.monotonic", lambda: now[0])
+    return now
+
+
+def pane(pilot: Pilot[Any]) -> ConversationPane:
+    return pilot.app.query_one(ConversationPane)
+
+
+def lines(pilot: Pilot[Any]) -> str:
+    """What the screen shows."""
+    _, height = pilot.app.size
+    strips = pilot.app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip) for strip in strips[:height])
+
+
+def said(pilot: Pilot[Any]) -> list[Any]:
+    return list(pilot.app.said)  # type: ignore[attr-defined]
+
+
+async def settled(pilot: Pilot[Any]) -> None:
+    """Until what was added is drawn."""
+    await pilot.pause()
+    for answer in pilot.app.query(AnswerText):
+        answer.flush()
+    await pilot.pause()
+
+
+async def until(happened: Callable[[], bool]) -> None:
+    """Wait for it, not for ever."""
+    for _ in range(200):
+        if happened():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not happen")
+
+
+# --- pictures -----------------------------------------------------------------------------------------------------
+
+
+async def test_picture_empty(run_widget: Any, picture: Picture) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        picture(pilot)
+
+
+async def test_picture_waiting(run_widget: Any, picture: Picture, clock: list[float]) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("Where is the bottleneck?\nAnd in the second part?")
+        clock[0] += 12
+        pane(pilot).show_plan(planned())
+        await pilot.pause()
+        picture(pilot)
+
+
+async def test_picture_reading(run_widget: Any, picture: Picture, clock: list[float]) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("Where is the bottleneck?")
+        clock[0] += 12
+        pane(pilot).show_prefill(Prefill(done=412_000, total=1_420_118, cached=100_000))
+        pane(pilot).show_plan(planned())
+        await pilot.pause()
+        picture(pilot)
+
+
+async def test_picture_streaming(run_widget: Any, picture: Picture) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("Where is the bottleneck?")
+        for each in CITATIONS[:3]:
+            pane(pilot).add_citation(each)
+        pane(pilot).add_text(ANSWER[:210])
+        await settled(pilot)
+        picture(pilot)
+
+
+async def test_picture_answered(run_widget: Any, picture: Picture) -> None:
+    async with run_widget(ConversationPane(), size=(100, 48)) as pilot:
+        pane(pilot).show_turns([turn()])
+        pane(pilot).step(1)
+        pane(pilot).step(1)
+        await pilot.pause()
+        picture(pilot)
+
+
+async def test_picture_in_doubt_only(run_widget: Any, picture: Picture) -> None:
+    async with run_widget(ConversationPane(), size=(80, 30)) as pilot:
+        pane(pilot).show_turns([turn(markdown="Read [^1] it [^4].")])
+        pane(pilot).query_one("#turns").focus()
+        await pilot.press("u")
+        picture(pilot)
+
+
+async def test_picture_failed(run_widget: Any, picture: Picture) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("Where?")
+        pane(pilot).fail(
+            Failed("the engine ended: out of memory at 1.2M tokens", "start it again (f6)\nor ask less", 5)
+        )
+        await pilot.pause()
+        picture(pilot)
+
+
+async def test_picture_stopped_without_cache_information(run_widget: Any, picture: Picture) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("Where?")
+        pane(pilot).add_text("The prefill path")
+        pane(pilot).add_notice("cached tokens: not reported")
+        kept = turn(
+            markdown="The prefill path", citations=[], ending="interrupted", tokens={"prompt": 2000, "output": 4}
+        )
+        pane(pilot).finish(Answered(kept, None))
+        await pilot.pause()
+        picture(pilot)
+
+
+async def test_picture_no_cache_information_and_focus(run_widget: Any, picture: Picture) -> None:
+    reading = {"mode": "focus", "read_tokens": 118_000, "corpus_tokens": 3_200_000, "unread": ["a.md", "b.md"]}
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).show_turns([turn(markdown="So [^1].", tokens={"prompt": 120_000, "output": 9}, reading=reading)])
+        await pilot.pause()
+        picture(pilot)
+
+
+async def test_picture_summary(run_widget: Any, picture: Picture) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        model = turn(1, markdown="- first [^1]\n- second", summary_of="docs/")
+        extract = turn(2, markdown="> words [^2]", summary_of="the corpus", engine={"kind": "evidence"}, tokens={})
+        pane(pilot).show_turns([model, extract])
+        await pilot.pause()
+        picture(pilot)
+
+
+# --- an answer on its way -----------------------------------------------------------------------------------------
+
+
+async def test_what_streams_is_what_is_kept(run_widget: Any) -> None:
+    async with run_widget(ConversationPane(), size=(80, 60)) as pilot:
+        pane(pilot).begin("Where is the bottleneck?")
+        for each in CITATIONS:
+            pane(pilot).add_citation(each)
+        for start in range(0, len(ANSWER), 7):
+            pane(pilot).add_text(ANSWER[start : start + 7])
+            if start % 5 == 0:
+                await settled(pilot)
+        await settled(pilot)
+        streamed = [line.plain for line in pilot.app.query_one(AnswerText)._lines]
+        pane(pilot).show_turns([turn()])
+        await pilot.pause()
+        assert [line.plain for line in pilot.app.query_one(AnswerText)._lines] == streamed
+
+
+async def test_pieces_are_drawn_together(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("q")
+        await pilot.pause()
+        answer = pilot.app.query_one(AnswerText)
+        for word in ("one ", "two ", "three"):
+            pane(pilot).add_text(word)
+        assert answer._lines == []
+        assert answer.source == "one two three"
+        await until(lambda: bool(answer._lines))
+        await pilot.pause()
+        assert answer._lines[0].plain == "one two three"
+        assert "one two three" in lines(pilot)
+
+
+async def test_nothing_ticks_once_the_answer_has_begun(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("q")
+        await pilot.pause()
+        running = pilot.app.query_one(Turn)
+        assert "looking up" in lines(pilot)
+        assert running._timer is not None
+        pane(pilot).add_text("It")
+        await settled(pilot)
+        assert "looking up" not in lines(pilot)
+        assert running._timer is None
+
+
+async def test_a_mark_is_live_as_soon_as_its_citation_is_there(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("q")
+        pane(pilot).add_text("It is so [^7] and ")
+        await settled(pilot)
+        assert "so [^7]" in lines(pilot)
+        pane(pilot).add_citation(CITATIONS[0])
+        pane(pilot).add_text("so [^1].")
+        await settled(pilot)
+        assert "so ¹✓." in lines(pilot)
+        assert "src/verified.py:41-88 verified" in lines(pilot)
+
+
+async def test_the_tail_is_followed_until_one_scrolls_up(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("q")
+        pane(pilot).add_text("word\n\n" * 40)
+        await settled(pilot)
+        scroll = pane(pilot).query_one("#turns")
+        assert scroll.scroll_y == scroll.max_scroll_y > 0
+        scroll.focus()
+        await pilot.press("home")
+        await pilot.pause()
+        pane(pilot).add_text("more\n\n" * 40)
+        await settled(pilot)
+        assert scroll.scroll_y == 0
+
+
+async def test_a_short_conversation_begins_at_the_top(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("Where?")
+        await pilot.pause()
+        assert "❯ Where?" in lines(pilot).splitlines()[1]
+
+
+async def test_what_comes_without_a_question_is_a_turn_of_its_own(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).add_text("- first")
+        pane(pilot).finish(Answered(turn(markdown="- first", summary_of="docs/"), None))
+        await pilot.pause()
+        assert "≡ Summary of docs/" in lines(pilot)
+        assert len(pilot.app.query(Turn)) == 1
+
+
+async def test_an_answer_that_broke_keeps_its_reason_and_its_text(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("q")
+        pane(pilot).add_text("The prefill")
+        pane(pilot).finish(Answered(turn(markdown="The prefill", citations=[], ending="failed", error="gone"), None))
+        pane(pilot).fail(Failed("the engine is gone", "start it again"))
+        await pilot.pause()
+        shown = lines(pilot)
+        assert "The prefill" in shown
+        assert "✗ the engine is gone" in shown
+        assert len(pilot.app.query(Turn)) == 1
+
+
+async def test_a_failure_without_a_question_is_said(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).fail(Failed("no corpus [/red]", "open one"))
+        pane(pilot).add_notice("[bold a notice \x1b[2J")
+        await pilot.pause()
+        assert "✗ no corpus [/red]" in lines(pilot)
+        assert "· [bold a notice ␛[2J" in lines(pilot)
+
+
+# --- turns --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_thousand_turns_open_at_once(run_widget: Any) -> None:
+    turns = [turn(i, markdown=f"answer {i} [^1]") for i in range(1000)]
+    async with run_widget(ConversationPane()) as pilot:
+        begun = time.process_time()
+        pane(pilot).show_turns(turns)
+        await pilot.pause()
+        assert time.process_time() - begun < 1
+        assert len(pilot.app.query(Turn)) == SHOWN_AT_ONCE
+        assert "answer 999" in lines(pilot)
+        pilot.app.query_one(Earlier).focus()
+        await pilot.press("enter")
+        await pilot.pause()
+        assert [each.turn_id for each in pilot.app.query(Turn)] == [f"t{i}" for i in range(960, 1000)]
+        assert "↑ 960 earlier turns" in str(pilot.app.query_one(Earlier).render())
+
+
+async def test_long_answers_are_opened_in_parts(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).show_turns([turn(i, markdown="word\n" * 500) for i in range(30)])
+        await pilot.pause()
+        assert len(pilot.app.query(Turn)) == 1
+
+
+async def test_many_new_turns_fold_the_first_ones(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        for i in range(SHOWN_MOST + 5):
+            pane(pilot).begin(f"q{i}")
+            pane(pilot).finish(Answered(turn(i, markdown="a", citations=[]), None))
+        await pilot.pause()
+        assert len(pilot.app.query(Turn)) == SHOWN_MOST + 1
+        assert "turns" in str(pane(pilot).border_subtitle)
+
+
+@pytest.mark.parametrize(("instead_of", "left"), [("t1", ["t0"]), ("t0", []), ("none", ["t0", "t1", "t2"])])
+async def test_what_is_asked_anew_takes_the_place_of_what_followed(
+    run_widget: Any, instead_of: str, left: list[str]
+) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).show_turns([turn(i) for i in range(3)])
+        pane(pilot).begin("anew", instead_of)
+        await pilot.pause()
+        assert [each.turn_id for each in pilot.app.query(Turn)] == [*left, ""]
+
+
+async def test_a_turn_behind_the_line_can_be_asked_anew(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).show_turns([turn(i, markdown="a") for i in range(50)])
+        pane(pilot).begin("anew", "t3")
+        await pilot.pause()
+        assert [each.turn_id for each in pilot.app.query(Turn)] == [""]
+        assert "3 earlier" in str(pilot.app.query_one(Earlier).render())
+
+
+# --- what it says -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def answered(run_widget: Any) -> Any:
+    """A pane with two turns, its scroll focused."""
+
+    async def run(do: Callable[[Pilot[Any]], Any]) -> list[Any]:
+        async with run_widget(ConversationPane(), size=(100, 60)) as pilot:
+            pane(pilot).show_turns(
+                [turn(1, question="first?"), turn(2, question="second?", markdown="So [^1] be [^4].")]
+            )
+            pane(pilot).query_one("#turns").focus()
+            await pilot.pause()
+            await do(pilot)
+            await pilot.pause()
+            return said(pilot)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("]", CitationStep(1)),
+        ("n", CitationStep(1)),
+        ("[", CitationStep(-1)),
+        ("N", CitationStep(-1)),
+        ("e", QuestionTakenBack("second?", "t2")),
+        ("r", QuestionAsked("second?", "t2")),
+        ("y", CopyWanted("So [^1] be [^4].", "the answer")),
+    ],
+)
+async def test_keys(answered: Any, key: str, expected: Any) -> None:
+    names = {"[": "left_square_bracket", "]": "right_square_bracket"}
+    (message,) = await answered(lambda pilot: pilot.press(names.get(key, key)))
+    assert type(message) is type(expected)
+    assert vars_of(message) == vars_of(expected)
+
+
+def vars_of(message: Any) -> dict[str, Any]:
+    return {name: getattr(message, name) for name in message.__dataclass_fields__}
+
+
+async def test_copying_with_references(answered: Any) -> None:
+    (message,) = await answered(lambda pilot: pilot.press("Y"))
+    text, *notes = message.text.split("\n")
+    assert text == "So [^1] be [^4]."
+    assert notes[1].startswith("[^1]: src/verified.py:41-88 (verified)")
+
+
+def test_references_hold_no_marks_of_others() -> None:
+    assert with_notes({}, "So [^1] [x](y) \x1b") == "So &#91;^1] &#91;x](y) ␛"
+
+
+async def test_keys_mean_the_turn_that_has_the_focus(answered: Any) -> None:
+    async def edit_first(pilot: Pilot[Any]) -> None:
+        pilot.app.query(Footnotes).first().focus()
+        await pilot.press("e")
+
+    assert vars_of((await answered(edit_first))[0]) == {"question": "first?", "turn": "t1"}
+
+
+async def test_escape_stops_only_what_runs(answered: Any) -> None:
+    assert await answered(lambda pilot: pilot.press("escape")) == []
+
+    async def stop(pilot: Pilot[Any]) -> None:
+        pane(pilot).begin("q")
+        await pilot.press("escape", "e", "r")
+
+    assert [type(message) for message in await answered(stop)] == [StopWanted]
+
+
+async def test_stepping_goes_round(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        assert pane(pilot).step(1) is None
+        pane(pilot).show_turns([turn(markdown="x")])
+        await pilot.pause()
+        steps = [pane(pilot).step(by) for by in (1, 1, -1, -1, 1)]
+        assert [each.n for each in steps if each] == [1, 2, 1, 5, 1]
+
+
+async def test_clicking_a_mark_shows_its_citation(answered: Any) -> None:
+    async def click(pilot: Pilot[Any]) -> None:
+        answer = pilot.app.query(AnswerText).last()
+        column = answer._lines[0].plain.index("⁴?")
+        await pilot.click(answer, offset=(column, 0))
+        await pilot.click(answer, offset=(0, 0))
+
+    (message,) = await answered(click)
+    assert isinstance(message, CitationChosen)
+    assert message.citation == CITATIONS[3]
+
+
+async def test_clicking_a_footnote_shows_its_citation(answered: Any) -> None:
+    (message,) = await answered(lambda pilot: pilot.click(pilot.app.query(Footnotes).last(), offset=(5, 2)))
+    assert message.citation == CITATIONS[2]
+
+
+async def test_keys_in_footnotes(answered: Any) -> None:
+    async def walk(pilot: Pilot[Any]) -> None:
+        pilot.app.query(Footnotes).last().focus()
+        await pilot.press("down", "down", "up", "enter")
+
+    (message,) = await answered(walk)
+    assert message.citation == CITATIONS[1]
+
+
+async def test_only_citations_in_doubt(answered: Any) -> None:
+    shown: list[str] = []
+
+    async def toggle(pilot: Pilot[Any]) -> None:
+        for _ in range(2):
+            await pilot.press("u")
+            await pilot.pause()
+            shown.append(" ".join(str(each.n) for each in pilot.app.query(Footnotes).last().citations))
+
+    await answered(toggle)
+    assert shown == ["3 4 5", "1 2 3 4 5"]
+
+
+async def test_an_example_goes_into_the_prompt(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pilot.app.query_one(OptionList).focus()
+        await pilot.press("down", "enter")
+        await pilot.pause()
+        (message,) = said(pilot)
+        assert message.turn == ""
+        assert message.question.endswith("?")
+
+
+async def test_a_summary_is_not_asked_again(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).show_turns([turn(summary_of="docs/")])
+        pane(pilot).query_one("#turns").focus()
+        await pilot.press("e", "r")
+        assert said(pilot) == []
+
+
+# --- hostile ------------------------------------------------------------------------------------------------------
+
+HOSTILE = (
+    "[/red]",
+    "[bold",
+    "[@click=app.quit]x[/]",
+    "\x1b[31m\x07",
+    "\u202eabc",
+    "\ud800",
+    "x" * 10_000,
+    "",
+    "\x00\r",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+async def test_hostile_texts_are_only_text(run_widget: Any, text: str) -> None:
+    hostile = turn(
+        markdown=f"{text} [^1]\n\n| {text} | b |\n|--|--|\n| {text} | [^1] |\n\n```{text}\n{text}\n```\n# {text}",
+        question=text,
+        citations=[citation(1, CitationStatus.VERIFIED, path=text, place=text, quote=text)],
+        summary_of="",
+        warnings=[text],
+        error=text,
+        ending="failed",
+    )
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).show_turns([hostile, turn(2, summary_of=text or "x")])
+        pane(pilot).begin(text)
+        pane(pilot).add_notice(text)
+        pane(pilot).add_citation(citation(1, CitationStatus.NEAR, place=text, quote=text))
+        pane(pilot).add_text(text)
+        await settled(pilot)
+        pane(pilot).fail(Failed(text, text))
+        pane(pilot).step(1)
+        await pilot.pause()
+        shown = lines(pilot)
+        assert not {"\x1b", "\x07", "\u202e", "\ud800", "\x00"} & set(shown)
+        assert pilot.app.is_running
+
+
+async def test_what_is_selected_is_what_is_shown(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).show_turns([turn(markdown="one two three [^1]")])
+        await pilot.pause()
+        answer = pilot.app.query_one(AnswerText)
+        await pilot.mouse_down(answer, offset=(4, 0))
+        await pilot.hover(answer, offset=(7, 0))
+        await pilot.mouse_up(answer, offset=(7, 0))
+        await pilot.pause()
+        assert pilot.app.screen.get_selected_text() in ("two", "two ")
+
+
+def test_every_binding_has_an_id_of_its_own() -> None:
+    found = [binding for widget in (ConversationPane, Footnotes, Earlier) for binding in bindings(widget)]
+    assert len(found) == len(set(found))
+    assert all(found)
+
+
+def bindings(widget: Any) -> Iterator[str]:
+    yield from (binding.id for binding in widget.BINDINGS)

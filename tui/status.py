@@ -1,0 +1,97 @@
+"""What the first line says: what is open, who answers, what is going on. Pure: values in, text out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from ingest.naming import show
+from longctx.backend.replies import CorpusOpened, EngineOpened, Planned, ReadingFiles, SessionIs
+from tui.marks import short
+
+PROGRAM = "longctx"
+NOTHING = "…"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What is to be said; empty where there is nothing yet."""
+
+    corpus: str = ""
+    session: str = ""
+    engine: str = ""
+    doing: str = "starting"
+
+
+def first_line(status: Status, width: int) -> Content:
+    """`longctx  corpus ▸ session            engine · doing`; what does not fit is cut, the end on the right first."""
+    right = " · ".join(part for part in (_line(status.engine), status.doing) if part)
+    right = _cut(right, max(0, width - len(PROGRAM) - 2))
+    room = width - len(PROGRAM) - Content(right).cell_length - 4
+    left = _cut(" ▸ ".join(part for part in (_line(status.corpus), _line(status.session)) if part), room)
+    content = Content.assemble((PROGRAM, "bold $text-accent"), "  ", (left, "$text"))
+    gap = max(1, width - content.cell_length - Content(right).cell_length)
+    return Content.assemble(content, " " * gap, (right, "$text-muted"))
+
+
+def _line(text: str) -> str:
+    return show(" ".join(text.split()))
+
+
+def _cut(text: str, cells: int) -> str:
+    """The text in at most so many cells."""
+    content = Content(text)
+    if content.cell_length <= cells:
+        return text
+    return content.truncate(cells, ellipsis=True).plain if cells > 1 else NOTHING[:cells]
+
+
+def reading_words(reading: ReadingFiles) -> str:
+    """`reading 41 of 120`."""
+    of = f" of {reading.total:,}" if reading.total is not None else ""
+    return f"{reading.doing} {reading.done:,}{of}"
+
+
+def engine_words(engine: EngineOpened) -> str:
+    """`scout Llama-4-Scout`, `openai qwen at http://127.0.0.1:8000/v1`."""
+    model = engine.model.rstrip("/").rpartition("/")[2]
+    return " ".join(part for part in (engine.name, model if model != engine.name else "") if part)
+
+
+def plan_lines(corpus: CorpusOpened | None, engine: EngineOpened | None, planned: Planned | None) -> Iterator[str]:
+    """What a question sends, and whether it fits."""
+    if corpus is None:
+        yield "nothing is read yet"
+        return
+    stale = f", {short(corpus.stale)} of them out of date" if corpus.stale else ""
+    yield f"corpus: {corpus.files:,} files, {corpus.tokens:,} tokens{stale}; {corpus.skipped:,} left out"
+    if engine is not None:
+        yield _fit(corpus, engine)
+    if planned is not None:
+        limit = f" of {planned.limit_tokens:,}" if planned.limit_tokens else ""
+        yield f"the last question: {planned.prompt_tokens:,}{limit} tokens, {planned.mode}"
+
+
+def _fit(corpus: CorpusOpened, engine: EngineOpened) -> str:
+    name = engine_words(engine)
+    if engine.name == "evidence":
+        return f"{show(name)}: quotes what search finds; no model reads it"
+    if engine.context_tokens is None:
+        return f"{show(name)}: it does not say what fits"
+    free = engine.context_tokens - corpus.tokens
+    fits = f"all of it fits, {free:,} are free" if free > 0 else "a question reads what bears on it"
+    return f"{show(name)}: {engine.context_tokens:,} tokens fit; {fits}"
+
+
+def token_lines(planned: Planned | None, session: SessionIs | None) -> Iterator[str]:
+    """What the last question's prompt was made of."""
+    if planned is None:
+        yield "no question was sent to a model yet"
+        return
+    rest = planned.prompt_tokens - planned.corpus_tokens - planned.recap_tokens - planned.conversation_tokens
+    yield (
+        f"prompt: {planned.prompt_tokens:,} tokens = corpus {planned.corpus_tokens:,} + "
+        f"conversation {planned.conversation_tokens:,} + passages {planned.recap_tokens:,} + rest {rest:,}"
+    )
+    if session is not None:
+        yield f"session {session.id}: {session.turns} turn{'s' * (session.turns != 1)}; ctrl+n begins a new one"

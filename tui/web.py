@@ -1,0 +1,67 @@
+"""The application in a browser of this machine: textual-serve on the loopback address, for whoever has the link.
+
+The server binds to 127.0.0.1 and nowhere else. It starts a program that reads files, so a web page or another user of
+this machine must not reach it: the link holds a random key, which becomes a cookie; requests without it, of other
+origins, or to other names of this machine are refused.
+"""
+
+import hmac
+import secrets
+import shlex
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+
+from aiohttp import web
+from textual_serve.server import Server
+
+ADDRESS = "127.0.0.1"
+COOKIE = "longctx_key"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def serve(words: Sequence[str], port: int, say: Callable[[str], object]) -> None:
+    """Serve `longctx` with these words until Ctrl-C; each visitor has a process of their own. Raises OSError."""
+    Loopback(words, port, secrets.token_urlsafe(24), say).serve()
+
+
+class Loopback(Server):
+    """textual-serve behind a key."""
+
+    def __init__(self, words: Sequence[str], port: int, key: str, say: Callable[[str], object]) -> None:
+        command = shlex.join([sys.executable, "-P", "-m", "longctx", *words])
+        super().__init__(f"exec {command}", host=ADDRESS, port=port, title="longctx")
+        self._key = key
+        self._say = say
+
+    @property
+    def link(self) -> str:
+        """What opens it."""
+        return f"{self.public_url}/?key={self._key}"
+
+    def initialize_logging(self) -> None:
+        """Nothing is logged: addresses hold the key."""
+
+    async def on_startup(self, app: web.Application) -> None:  # noqa: ARG002 - as in textual-serve
+        self._say(f"open {self.link}")
+        self._say("whoever has this link can read what longctx reads here; Ctrl-C ends it")
+
+    async def _make_app(self) -> web.Application:
+        app = await super()._make_app()
+        app.middlewares.append(self._guard)
+        return app
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        host = f"{ADDRESS}:{self.port}"
+        if request.host != host or request.headers.get("Origin", self.public_url) != self.public_url:
+            raise web.HTTPForbidden(text=f"longctx answers {host} only\n")
+        if self._is_key(request.query.get("key", "")):
+            answer = web.HTTPSeeOther("/")
+            answer.set_cookie(COOKIE, self._key, httponly=True, samesite="Strict")
+            raise answer
+        if not self._is_key(request.cookies.get(COOKIE, "")):
+            raise web.HTTPForbidden(text="open the link that longctx printed\n")
+        return await handler(request)
+
+    def _is_key(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self._key.encode())

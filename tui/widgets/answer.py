@@ -1,0 +1,137 @@
+"""An answer as it comes: one widget that lays out only the blocks that are new and draws only the lines in view."""
+
+from collections.abc import Mapping
+
+from textual.content import Content
+from textual.geometry import Size
+from textual.message import Message
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.style import Style
+from textual.timer import Timer
+from textual.visual import Visual
+from textual.widget import Widget
+
+from longctx.citations import Citation
+from tui.answer_lines import block_lines
+from tui.answer_markdown import AnswerMarkdown
+
+FLUSHED_EVERY_S = 0.1
+
+
+class AnswerText(Widget):
+    """The Markdown of an answer. The marks of `citations`, which may grow, can be clicked; nothing else can."""
+
+    DEFAULT_CSS = """
+    AnswerText { height: auto; width: 1fr; color: $foreground; link-style: none; link-color: auto; }
+    """
+
+    class MarkClicked(Message):
+        """The mark of a citation was clicked."""
+
+        def __init__(self, answer: "AnswerText", number: int) -> None:
+            super().__init__()
+            self.answer = answer
+            self.number = number
+
+        @property
+        def control(self) -> "AnswerText":
+            """Where it stands."""
+            return self.answer
+
+    def __init__(self, citations: Mapping[int, Citation], markdown: str = "") -> None:
+        super().__init__()
+        self.auto_links = False
+        self._citations = citations
+        self._waiting = ""
+        self._timer: Timer | None = None
+        self._width = 0
+        self._begin(markdown)
+
+    @property
+    def source(self) -> str:
+        """All of the Markdown."""
+        return self._markdown.source + self._waiting
+
+    def add(self, text: str) -> None:
+        """More of it; drawn with what else comes in a tenth of a second."""
+        self._waiting += text
+        if self._timer is None:
+            self._timer = self.set_timer(FLUSHED_EVERY_S, self.flush)
+
+    def flush(self) -> None:
+        """Draw what came."""
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        if self._waiting:
+            text, self._waiting = self._waiting, ""
+            self._grow(text)
+            self.refresh(layout=True)
+
+    def set_markdown(self, markdown: str) -> None:
+        """The whole of it as it is kept."""
+        self.flush()
+        if markdown != self.source:
+            self._begin(markdown)
+            self.refresh(layout=True)
+
+    def _begin(self, markdown: str) -> None:
+        self._markdown = AnswerMarkdown(self._citations.__contains__)
+        self._laid: list[list[Content]] = []
+        self._lines: list[Content] = []
+        if markdown:
+            self._grow(markdown)
+
+    def _grow(self, text: str) -> None:
+        kept = self._markdown.add(text)
+        del self._laid[kept:]
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Lay out the blocks that are not, once a width is known."""
+        if not self._width:
+            return
+        statuses = {n: citation.status for n, citation in self._citations.items()}
+        for block in self._markdown.blocks[len(self._laid) :]:
+            self._laid.append(block_lines(block, statuses, self._width))
+        gap = [] if self._markdown.is_plain else [Content()]
+        self._lines = [line for lines in self._laid for line in (*lines, *gap)][: None if not gap else -1]
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        """As many lines as it has at that width."""
+        if width != self._width:
+            self._width = width
+            self._laid.clear()
+            self._lay_out()
+        return len(self._lines)
+
+    def render_line(self, y: int) -> Strip:
+        """One line, with what is selected of it."""
+        base = self.visual_style
+        if y >= len(self._lines):
+            return Strip.blank(self.size.width, base.rich_style)
+        line = self._selected(self._lines[y], y)
+        strips = Visual.to_strips(self, line, self.size.width, 1, base, apply_selection=False)
+        strip = strips[0] if strips else Strip.blank(0)
+        return strip.crop_extend(0, self.size.width, base.rich_style).apply_offsets(0, y)
+
+    def _selected(self, line: Content, y: int) -> Content:
+        selection = self.text_selection
+        span = selection.get_span(y) if selection else None
+        if span is None:
+            return line
+        style = Style.from_styles(self.screen.get_component_styles("screen--selection"))
+        return line.stylize(style, span[0], None if span[1] == -1 else span[1])
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The text that is selected, in lines as they are shown."""
+        return selection.extract("\n".join(line.plain.rstrip() for line in self._lines)), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:  # noqa: ARG002
+        """Draw what is selected."""
+        self.refresh()
+
+    def action_cite(self, number: int) -> None:
+        """A mark was clicked."""
+        self.post_message(self.MarkClicked(self, number))

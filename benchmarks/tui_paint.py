@@ -13,7 +13,7 @@ from typing import Any
 class Silent:
     """A backend that says nothing."""
 
-    def send(self, request: object) -> int:
+    def send(self, _request: object) -> int:
         """Take it."""
         return 1
 
@@ -29,7 +29,7 @@ def ours(taken: dict[str, float]) -> Any:
     from longctx.settings import Settings
     from tui.app import LongctxApp
 
-    async def start(_tell: object, _died: object) -> Silent:
+    async def start(tell: object, died: object) -> Any:  # noqa: ARG001 - nothing is told
         app.call_after_refresh(end, app, taken)
         return Silent()
 

@@ -14,7 +14,7 @@ from longctx.quoting import QUOTES_SHOWN, quote
 if TYPE_CHECKING:
     from longctx.composing import Subject
     from longctx.corpus import Corpus
-    from longctx.engines.base import Engine
+    from longctx.engines.base import Engine, Sampling
     from longctx.session import Exchange
 
 ASSUMED_CONTEXT = 8192  # of a server that does not say how much it takes: what the smallest of today's take
@@ -88,10 +88,7 @@ def asked(
 ) -> AnswerEvents:
     """As `ask` with a model; with a `subject`, its order is sent in the question's place."""
     from longctx.answering import Answering
-    from longctx.completion import stop_ids
     from longctx.composing import compose
-    from longctx.engines.base import Sampling
-    from longctx.vocabulary import llama4
 
     said = engine.limits().context_tokens
     limit = ASSUMED_CONTEXT if said is None and asking.mode != "full" else said
@@ -123,11 +120,18 @@ def asked(
     )
     if subject is not None and (missing := subject.missing(composed.reading)):
         yield Notice(missing)
-    sampling = Sampling(
+    yield from Answering(corpus, question, composed, engine, _sampling(asking), question_id).events()
+
+
+def _sampling(asking: Asking) -> "Sampling":
+    from longctx.completion import stop_ids
+    from longctx.engines.base import Sampling
+    from longctx.vocabulary import llama4
+
+    return Sampling(
         max_tokens=asking.max_tokens,
         temperature=asking.temperature,
         top_p=asking.top_p,
         seed=asking.seed,
         stop_ids=stop_ids(llama4()),
     )
-    yield from Answering(corpus, question, composed, engine, sampling, question_id).events()

@@ -75,7 +75,8 @@ def scores(sentences: Sequence[Sentence], rarity: Rarity = lambda _: 1.0) -> lis
         word: math.log(1 + times) * rarity(word) if times > 1 else 0.2 * rarity(word) for word, times in counts.items()
     }
     raw = [sum(weights[w] for w in s.words) / math.sqrt(4 + len(s.words)) for s in sentences]
-    top = max(raw, default=0.0) or 1.0
+    # Of a text of a sentence or two it is not known what it is about.
+    top = (max(raw, default=0.0) or 1.0) * (1 + 1 / max(1, len(sentences)))
     return [
         each / top * sentence.form * (1 + 0.8 * math.exp(-sentence.order / 10)) * (1 + 0.25 * math.exp(-sentence.depth))
         for each, sentence in zip(raw, sentences, strict=True)
@@ -280,7 +281,7 @@ def _form(text: str) -> float:
     if _LEANING.match(text):
         worth *= 0.6
     if _BOILERPLATE.search(text):
-        worth *= 0.35
+        worth *= 0.2
     return worth * 1.25 if _TELLING.search(text) else worth
 
 

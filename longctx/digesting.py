@@ -29,7 +29,7 @@ CHARACTERS, FEWEST_CHARACTERS, MOST_CHARACTERS = 1_200_000, 6_000, 300_000  # in
 CODE_SHARE = 0.3
 SAME_FOLDER = 0.85
 # Of more documents than there are items so many more are read, for those that have no sentence worth so much.
-SPARE, WEAK = 4, 0.15
+SPARE, WEAK = 4, 0.25
 ABOUT, BEGINS = "What it is", "Where it begins"
 
 
@@ -176,7 +176,7 @@ def _modules(read: Sequence[Read], most: int, said: Collection[str]) -> list[Gro
     """What modules are for, those that are used most before others, not all of one folder; then what they define."""
     code = [each for each in read if each.is_code]
     users, used = _used(code)
-    worth = {e.path: e.standing * (1 + math.log(1 + users[e.path]) + 0.5 * math.log(1 + used[e.path])) for e in code}
+    worth = {e.path: e.standing * (1 + math.log(1 + users[e.path]) + math.log(1 + used[e.path])) for e in code}
     names = Counter(name for each in code for _, name in modules.uses(each.document.text))
     lines = {e.path: line for e in code if (line := _purpose(e) or _defines(e, names)) and line.said not in said}
     picked = _spread(

@@ -30,7 +30,7 @@ _FOREIGN = re.compile(
 )
 _LAST = re.compile(
     r"(?:^|/)(?:licen[cs]e|copying|notice|authors|contributors|codeowners|code_of_conduct|contributing|security|"
-    r"change(?:s|log)|history|news|releases?|release[-_]?notes|\.[^/]*|manifest\.in|requirements[^/]*\.txt|constraints\.txt)"
+    r"change(?:s|log)|(?:dev|work)?log|history|news|releases?|release[-_]?notes|\.[^/]*|manifest\.in|requirements[^/]*\.txt|constraints\.txt)"
     r"(?:\.\w+)?$",
     re.IGNORECASE,
 )

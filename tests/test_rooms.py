@@ -40,7 +40,7 @@ OWNERS = {
         "longctx.migrations",
         "longctx.token_store",
     },
-    "msgspec": {"longctx.backend.wire"},
+    "msgspec": {"longctx.backend.wire", "tui.cited"},
     "markdown_it": {"longctx.export", "longctx.web_page", "tui.answer_lines", "tui.answer_markdown"},
     "detect_secrets": {"ingest.secrets"},
     "charset_normalizer": {"ingest.plain", "ingest.mail"},

@@ -53,14 +53,19 @@ class LongctxApp(App[Ended]):
         self.workspace = Workspace(self.link, opening)
         self._opening = opening
         self._start = start
-        self._wanted_theme = theme or themes.DARK
         self._memory = memory
         self._interrupted_s = -TWICE_S
         for each in themes.THEMES:
             self.register_theme(each)
+        self._wanted_theme = theme or themes.DARK
+        taken = self._wanted_theme if self._wanted_theme in self.available_themes else themes.DARK
+        self.set_reactive(App.theme, taken)  # before anything is drawn: a change draws all of it anew
+        self._known_theme = taken
 
     async def on_mount(self) -> None:
-        self._take_theme(self._wanted_theme)
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
+        if self._wanted_theme not in self.available_themes:
+            self._say(f"no theme is called {show(self._wanted_theme)[:40]}; ctrl+p, Theme shows them", "warning")
         await self.push_screen(self.workspace)
         self.call_after_refresh(self._begin)
 
@@ -203,18 +208,11 @@ class LongctxApp(App[Ended]):
 
     # --- themes ---------------------------------------------------------------------------------------------------
 
-    def _take_theme(self, name: str) -> None:
-        if name in self.available_themes:
-            self.theme = name
-        else:
-            self.theme = themes.DARK
-            self._say(f"no theme is called {show(name)[:40]}; ctrl+p, Theme shows them", "warning")
-        self.theme_changed_signal.subscribe(self, self._keep_theme)
-
     def _keep_theme(self, theme: Any) -> None:
         """Remember what was taken; where that can't be written it is taken for this time only."""
-        if self._memory is None:
+        if self._memory is None or theme.name == self._known_theme:
             return
+        self._known_theme = theme.name
         try:
             themes.remember(self._memory, theme.name)
         except OSError as error:

@@ -10,6 +10,7 @@ from tui.marks import short
 from tui.prefill import Curve
 
 MOST = 1e15
+BROKEN_OFF = ("interrupted", "failed")  # such an answer ends before the engine has reported
 
 
 def took(answer: Mapping[str, Any]) -> list[str]:
@@ -18,7 +19,8 @@ def took(answer: Mapping[str, Any]) -> list[str]:
     prompt = _number(tokens, "prompt")
     if not prompt:
         return ["nothing was sent to a model"]
-    phrases = [_cached(tokens, prompt)]
+    is_whole = answer.get("ending") not in BROKEN_OFF
+    phrases = [_cached(tokens, prompt)] if is_whole or "cached" in tokens else []
     for name, before, after in (
         ("ttft_s", "first word after ", ""),
         ("prefill_tokens_per_s", "read ", "/s"),
@@ -31,13 +33,14 @@ def took(answer: Mapping[str, Any]) -> list[str]:
 
 def reading(prefill: Prefill, curve: Curve, now_s: float) -> list[str]:
     """How far an engine is with a prompt: tokens, share, what it had kept, its speed and how long it still takes."""
-    share = prefill.done / max(1, prefill.total)
-    phrases = [f"reading {short(prefill.done)} of {short(prefill.total)}", f"{share:.0%}"]
-    if prefill.cached:
-        phrases.append(f"{prefill.cached / max(1, prefill.total):.0%} cached")
+    cached = [f"{prefill.cached / max(1, prefill.total):.0%} cached"] if prefill.cached else []
+    if prefill.done >= prefill.total:
+        return [f"read {short(prefill.total)}", *cached, "answering"]
+    share = prefill.done / prefill.total
+    phrases = [f"reading {short(prefill.done)} of {short(prefill.total)}", f"{share:.0%}", *cached]
     if (speed := curve.tokens_per_s()) is not None:
         phrases.append(f"{short(round(speed))}/s")
-    if prefill.done < prefill.total and (left := curve.left_s(now_s, prefill.total)) is not None:
+    if (left := curve.left_s(now_s, prefill.total)) is not None:
         phrases.append(f"about {duration(left) if left >= 9.5 else f'{math.ceil(left)} s'} left")
     return phrases
 

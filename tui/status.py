@@ -24,12 +24,14 @@ class Status:
 
 
 def first_line(status: Status, width: int) -> Content:
-    """`longctx  corpus ▸ session            engine · doing`; what does not fit is cut, the end on the right first."""
-    right = " · ".join(part for part in (_line(status.engine), status.doing) if part)
-    right = _cut(right, max(0, width - len(PROGRAM) - 2))
-    room = width - len(PROGRAM) - Content(right).cell_length - 4
+    """`longctx  corpus ▸ session            engine · doing`; what does not fit is cut."""
+    room = max(0, width - len(PROGRAM) - 3)
+    doing = _cut(status.doing, room)
+    engine = _cut(_line(status.engine), max(0, room // 2 - Content(doing).cell_length))
+    right = " · ".join(part for part in (engine, doing) if part)
+    room -= Content(right).cell_length
     left = _cut(" ▸ ".join(part for part in (_line(status.corpus), _line(status.session)) if part), room)
-    content = Content.assemble((PROGRAM, "bold $text-accent"), "  ", (left, "$text"))
+    content = Content.assemble((PROGRAM, "bold $text-accent"), "  " * bool(left), (left, "$text"))
     gap = max(1, width - content.cell_length - Content(right).cell_length)
     return Content.assemble(content, " " * gap, (right, "$text-muted"))
 

@@ -100,10 +100,14 @@ def map_of(told: WindowsAre) -> CorpusMap:
     return CorpusMap(
         ends=tuple(accumulate(window.tokens for window in told.windows)),
         paths=tuple(tuple(told.texts[piece.text].path for piece in window.pieces) for window in told.windows),
-        places={sha256: tuple(sorted(ranges, key=lambda held: held[0])) for sha256, ranges in places.items()},
+        places={sha256: _in_order(ranges) for sha256, ranges in places.items()},
         stale=frozenset(stale),
         stored=told.cached or 0,
     )
+
+
+def _in_order(ranges: list[Range]) -> tuple[Range, ...]:
+    return tuple(sorted(ranges, key=lambda held: held[0]) if len(ranges) > 1 else ranges)
 
 
 def begun(planned: Planned) -> Course:

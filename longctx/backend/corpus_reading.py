@@ -11,7 +11,6 @@ from longctx.backend.replies import CorpusOpened, Reply
 from longctx.backend.telling import Reading
 from longctx.corpus import Corpus
 from longctx.errors import CorpusError
-from longctx.events import Refreshed
 from longctx.manifest import stale_tokens, total_tokens
 from longctx.refresh import refresh
 from longctx.request import Request, discover_sources
@@ -21,15 +20,13 @@ Tell = Callable[[Reply], None]
 
 def read(corpus: Corpus, tell: Tell) -> int:
     """Bring a corpus up to date; how many files are new, other or gone since it was read the last time."""
-    is_new = not corpus.records
-    changed = 0
+    before = _texts(corpus)
     with folder_of(corpus.request):
-        reading = Reading(tell, _total(corpus) if is_new else None)
+        reading = Reading(tell, None if before else _total(corpus))
         for event in refresh(corpus):
             reading.tell(event)
-            if isinstance(event, Refreshed) and not is_new:
-                changed = event.changed + event.gone
-    return changed
+    after = _texts(corpus)
+    return sum(before.get(path) != after.get(path) for path in before.keys() | after.keys()) if before else 0
 
 
 @contextmanager
@@ -77,6 +74,13 @@ def name_of(inputs: tuple[str, ...], folder: str) -> str:
         path = os.path.normpath(os.path.join(folder, first))
         name = os.path.basename(path) or path
     return f"{name} and {more} more" if more else name
+
+
+def _texts(corpus: Corpus) -> dict[str, tuple[str, ...]]:
+    """What there is to say of each file, but for when it was last seen."""
+    return {
+        path: (*record.key, record.outcome.status, record.outcome.detail) for path, record in corpus.records.items()
+    }
 
 
 def _total(corpus: Corpus) -> int | None:

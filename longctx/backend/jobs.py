@@ -205,9 +205,8 @@ class Jobs:
 
     def _go_on(self, session: Session | None, tell: Tell) -> None:
         """Go on with a session over the corpus that is open, or begin a new one."""
-        room, seat = self._here
+        room, _ = self._here
         room.dialogue = self._dialogue(room.asked, room.corpus, session)
-        room.dialogue.use(seat.engine, opening.origin(seat.picked))
         self._show()
         self._tell_session(tell)
 
@@ -236,8 +235,17 @@ class Jobs:
 
     def _dialogue(self, asked: Open, corpus: Corpus, session: Session | None) -> Dialogue:
         history = self._history if asked.is_kept or session is not None else None
-        kept, title = asked.is_kept, asked.title
-        return Dialogue(corpus, None, asked.asking, history=history, session=session, kept=kept, title=title)
+        seat = self._seat
+        return Dialogue(
+            corpus,
+            seat.engine if seat else None,
+            asked.asking,
+            history=history,
+            session=session,
+            kept=asked.is_kept,
+            title=asked.title,
+            opened_from=opening.origin(seat.picked) if seat else None,
+        )
 
     def _tell_session(self, tell: Tell) -> None:
         room, _ = self._here

@@ -75,7 +75,7 @@ def test_what_a_file_imports_is_named_with_where_it_is(line: str, used: set[tupl
 @pytest.mark.parametrize(
     ("path", "text", "begins"),
     [
-        ("pyproject.toml", '[project]\n[project.scripts]\nx = "x.cli:main"\n\n[tool.x]\na = "b"\n', ['x = "x.cli:main"']),
+        ("pyproject.toml", '[project.scripts]\nx = "x.cli:main"\n\n[tool.x]\na = "b"\n', ['x = "x.cli:main"']),
         ("web/package.json", '{"main": "a.js", "scripts": {"start": "b"}}', ['"main": "a.js"', '"start": "b"']),
         ("x.py", 'x\n\nif __name__ == "__main__":\n    m()\n', ['if __name__ == "__main__":\n    m()']),
         ("main.go", "package main\n\nfunc main() {\n}\n", ["func main()"]),

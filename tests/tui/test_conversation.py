@@ -217,7 +217,7 @@ async def test_picture_no_cache_information_and_focus(run_widget: Any, picture: 
 
 
 async def test_picture_summary(run_widget: Any, picture: Picture) -> None:
-    async with run_widget(ConversationPane()) as pilot:
+    async with run_widget(ConversationPane(), size=(80, 40)) as pilot:
         model = turn(1, markdown="- first [^1]\n- second", summary_of="docs/")
         extract = turn(2, markdown="> words [^2]", summary_of="the corpus", engine={"kind": "evidence"}, tokens={})
         pane(pilot).show_turns([model, extract])
@@ -327,6 +327,19 @@ async def test_an_answer_that_broke_keeps_its_reason_and_its_text(run_widget: An
         assert "The prefill" in shown
         assert "✗ the engine is gone" in shown
         assert len(pilot.app.query(Turn)) == 1
+
+
+async def test_what_a_person_stopped_has_not_failed(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("q")
+        pane(pilot).fail(Failed("stopped", exit_code=130))
+        pane(pilot).begin("q")
+        pane(pilot).finish(Answered(turn(markdown="The", citations=[], ending="interrupted"), None))
+        pane(pilot).fail(Failed("stopped", exit_code=130))
+        await pilot.pause()
+        shown = lines(pilot)
+        assert shown.count("stopped") == 2
+        assert "✗" not in shown
 
 
 async def test_a_failure_without_a_question_is_said(run_widget: Any) -> None:

@@ -216,7 +216,8 @@ async def test_what_is_seen_stays_where_it_was_scrolled_to(run_widget) -> None:
     async with run_widget(pane, (60, 24)) as pilot:
         show(pane, *many)
         rows = pane.query_one(CorpusRows)
-        rows.scroll_to(y=100, animate=False)
+        await pilot.pause()
+        rows.scroll_to(y=100, animate=False, immediate=True)
         pane.show_cached(frozenset({"100.py"}))
         await pilot.pause()
         assert rows.scroll_offset.y == 100

@@ -232,11 +232,13 @@ async def test_picture_of_a_field(run_sheet: Any, listener: Any, picture: Callab
         picture(pilot)
 
 
-async def test_picture_while_looking_and_of_an_error(
-    run_sheet: Any, listener: Any, picture: Callable[..., None]
-) -> None:
+async def test_picture_while_looking(run_sheet: Any, picture: Callable[..., None]) -> None:
     async with run_sheet(EnginesScreen, size=(80, 24)) as pilot:
         picture(pilot)
+
+
+async def test_picture_of_an_error(run_sheet: Any, listener: Any, picture: Callable[..., None]) -> None:
+    async with run_sheet(EnginesScreen, size=(80, 24)) as pilot:
         listener.tell(Engines, Failed("the backend [/red] ended", "start it again", 5), done=False)
         await pilot.pause()
         picture(pilot)

@@ -28,6 +28,12 @@ def test_a_cache_that_is_not_reported_is_never_nothing() -> None:
     assert took({"tokens": {"prompt": 100, "cached": 0}}) == ["cached 0 of 100 (0%)"]
 
 
+def test_of_an_answer_that_broke_off_the_cache_is_not_known() -> None:
+    assert took({"tokens": {"prompt": 100}, "timing": {"ttft_s": 2}, "ending": "interrupted"}) == [
+        "first word after 2.0 s"
+    ]
+
+
 def test_quotes_send_nothing() -> None:
     assert took({"tokens": {"corpus": 9, "prompt": 0, "cached": 0, "output": 0}}) == ["nothing was sent to a model"]
 
@@ -63,4 +69,8 @@ def test_reading_says_how_far_how_fast_and_how_long() -> None:
 
 def test_reading_says_no_more_than_it_knows() -> None:
     assert reading(Prefill(done=0, total=100, cached=0), Curve(), 0.0) == ["reading 0 of 100", "0%"]
-    assert reading(Prefill(done=0, total=0, cached=0), Curve(), 0.0) == ["reading 0 of 0", "0%"]
+    assert reading(Prefill(done=0, total=0, cached=0), Curve(), 0.0) == ["read 0", "answering"]
+
+
+def test_once_all_is_read_it_says_so() -> None:
+    assert reading(Prefill(done=100, total=100, cached=40), Curve(), 0.0) == ["read 100", "40% cached", "answering"]

@@ -8,6 +8,8 @@ from rich.segment import Segment
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+import tui.line_index
+import tui.row_layout
 from ingest.document import Kind, PageKind
 from longctx.backend.replies import Failed, PageIs, PictureIs, TextPart
 from longctx.citations import Citation, CitationStatus
@@ -283,6 +285,31 @@ async def test_highlighting_survives_tabs_wide_characters_controls_and_scrolling
         assert not any(set(line) & set("\x1b\u202e\ud800") for line in before)
 
 
+async def test_a_cited_line_that_is_too_wide_is_wrapped_unless_a_person_minds(run_widget: RunWidget) -> None:
+    async with run_widget(SourcePane(), size=(40, 12)) as pilot:
+        text = "short\n" * 50 + "a long line of code that ends far to the right\nlast\n"
+        shown = await open_text(pilot, text, cited(text, "ends far to the right"))
+        assert [line for line in visible(shown) if "▌" in line][-1].endswith("the right")
+        await pilot.press("w")
+        pilot.app.query_one(SourcePane).expect("sea/tides.py", cited(text, "ends far to the right"))
+        await settled(pilot)
+        assert not shown.wraps
+
+
+async def test_what_is_cited_is_in_sight_though_what_is_above_was_estimated(run_widget: RunWidget) -> None:
+    async with run_widget(SourcePane(), size=(40, 24)) as pilot:
+        first = tui.line_index.LONGEST * tui.row_layout.BLOCK  # of the second block
+        text = ("seventeen letters in a row, " * first)[: first + 20] + "needle " + "y " * 1000
+        shown = await open_text(pilot, "first\n")
+        pane = pilot.app.query_one(SourcePane)
+        pane.expect("sea/tides.py", cited(text, "needle"))
+        for part in parts(text):
+            pane.add_text(part)
+        assert any("needle" in line for line in visible(shown))
+        await settled(pilot)
+        assert any("needle" in line for line in visible(shown))
+
+
 async def test_a_quote_far_to_the_right_is_scrolled_to(run_widget: RunWidget) -> None:
     async with run_widget(SourcePane(), size=(40, 10)) as pilot:
         text = "x" * 3000 + "needle" + "y" * 20000
@@ -291,6 +318,7 @@ async def test_a_quote_far_to_the_right_is_scrolled_to(run_widget: RunWidget) ->
         await pilot.press("w")
         await settled(pilot)
         assert highlighted(shown) == "needle"
+        assert any("needle" in line for line in visible(shown))
 
 
 # --- keys ---------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,7 +49,7 @@ def test_places_in_a_range_and_into_it() -> None:
     assert found.within(4, 6) == []
 
 
-def test_it_looks_on_as_the_text_grows_and_stops_when_there_is_enough(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_it_looks_on_as_the_text_grows_and_stops_when_there_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tui.text_search, "MOST", 3)
     index = index_of("x x")
     found = TextSearch(index, "x")

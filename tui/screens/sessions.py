@@ -103,10 +103,10 @@ Every conversation that was kept, the last used first. `●` is the one that is 
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "resume", "Go on", id="sessions.resume"),
-        Binding("slash", "search", "Search", id="sessions.search"),
         Binding("r", "rename", "Rename", id="sessions.rename"),
         Binding("e", "export", "Export", id="sessions.export"),
         Binding("d", "delete", "Delete (twice)", id="sessions.delete"),
+        Binding("slash", "search", "Search", id="sessions.search"),
         Binding("escape", "leave", "Back", id="sessions.leave"),
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012

@@ -88,6 +88,7 @@ are in. Below stands what was open lately: go down and press Enter.
         recent.clear_options()
         recent.add_options([Option(line) for _, line in going_on + opening])
         recent.display = bool(self._choices)
+        recent.highlighted = 0 if self._choices else None
 
     def _resuming(self, session: SessionIs) -> Open:
         return replace(self._template, request=None, resume=session.id)

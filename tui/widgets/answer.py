@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from textual.content import Content
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.selection import Selection
 from textual.strip import Strip
@@ -66,8 +66,12 @@ class AnswerText(Widget):
             self._timer = None
         if self._waiting:
             text, self._waiting = self._waiting, ""
-            self._grow(text)
-            self.refresh(layout=True)
+            height = len(self._lines)
+            first = self._grow(text)
+            if len(self._lines) == height and self._width:
+                self.refresh(Region(0, first, self._width, height - first))
+            else:
+                self.refresh(layout=True)
 
     def set_markdown(self, markdown: str) -> None:
         """The whole of it as it is kept."""
@@ -83,10 +87,13 @@ class AnswerText(Widget):
         if markdown:
             self._grow(markdown)
 
-    def _grow(self, text: str) -> None:
+    def _grow(self, text: str) -> int:
+        """Lay out what more there is; the first line that may be another one now."""
         kept = self._markdown.add(text)
         del self._laid[kept:]
+        first = sum(map(len, self._laid)) + len(self._laid) * (not self._markdown.is_plain)
         self._lay_out()
+        return first
 
     def _lay_out(self) -> None:
         """Lay out the blocks that are not, once a width is known."""

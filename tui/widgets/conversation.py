@@ -125,6 +125,7 @@ class ConversationPane(Vertical):
         self._earlier: list[TurnIs] = []
         self._turns: list[Turn] = []
         self._asked: Turn | None = None
+        self._broken: Turn | None = None  # it has ended, and why may come yet
         self._only_doubtful = False
         self.border_title = "Conversation"
 
@@ -151,7 +152,7 @@ class ConversationPane(Vertical):
 
     def show_turns(self, turns: Sequence[TurnIs]) -> None:
         """Another conversation, or none yet."""
-        self._asked = None
+        self._asked = self._broken = None
         self._drop_empty()
         self._remove(self._turns)
         self._earlier = list(turns)
@@ -176,7 +177,7 @@ class ConversationPane(Vertical):
         if instead_of is not None:
             self._drop_from(instead_of)
         self._fold()
-        self._asked = Turn(question)
+        self._asked, self._broken = Turn(question), None
         self._mount([self._asked], at_end=True)
         self._scroll.anchor()
         self._tell()
@@ -206,13 +207,15 @@ class ConversationPane(Vertical):
 
     def finish(self, answered: Answered) -> None:
         """The answer as it was kept."""
-        self._current_run().finish(answered.turn)
+        turn = self._current_run()
+        turn.finish(answered.turn)
+        self._broken = turn if turn.is_broken else None
         self._asked = None
         self._tell()
 
     def fail(self, failed: Failed) -> None:
         """There is no answer, or no more of it."""
-        turn = self._asked or (self._turns[-1] if self._turns and self._turns[-1].is_broken else None)
+        turn, self._broken = self._asked or self._broken, None
         if turn is not None:
             turn.fail(failed)
         else:

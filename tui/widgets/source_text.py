@@ -111,9 +111,10 @@ class SourceText(ScrollView, can_focus=True, inherit_bindings=False):
         self.match: int | None = None
         self.wraps = False
         self._seek = 0  # the offset from which the first match is looked for
-        self._target: int | None = None
+        self._target: tuple[int, float] | None = None  # what is in sight, how far down, until a person scrolls
         self._anchor = 0
         self._is_placing = False
+        self._has_chosen = False  # whether lines wrap
         self.begin(Shape(path=""))
 
     def on_mount(self) -> None:
@@ -130,6 +131,7 @@ class SourceText(ScrollView, can_focus=True, inherit_bindings=False):
         self._syntax = Syntax(self.index, named) if named else None
         self.cited = self.search = self.match = self._target = None
         self._anchor = self._widest = 0
+        self._has_chosen = False
         self.wraps = shape.kind not in ("", "code", "table", "sheets")
         if self.is_mounted:
             self._lay_out()
@@ -143,8 +145,7 @@ class SourceText(ScrollView, can_focus=True, inherit_bindings=False):
         if self._syntax is not None:
             self._syntax.forget(last)
         self._resize_virtually()
-        if self._target is not None and self._target < self.index.length:
-            self.show_offset(self._target)
+        self._show_target()
         self.refresh()
         self._wake()
 
@@ -186,14 +187,17 @@ class SourceText(ScrollView, can_focus=True, inherit_bindings=False):
 
     def show_offset(self, offset: int, *, down: float = 1 / 3) -> None:
         """Bring a character into sight, a third down; as soon as it has come where it has not."""
-        self._target = offset
+        self._target = offset, down
         if offset > self.index.length or not self._height:
             return
-        row = self.rows.row_of(offset)
+        if self._runs_out_of_sight(offset):
+            self.wraps = True
+            self._lay_out()
+            return
+        row = self._settled_row(offset, int(self._height * down))
         self._resize_virtually()
         self._place(row - int(self._height * down))
         self._show_column(offset, row)
-        self._target = offset if offset >= self.index.length else None
         self.refresh()
         self._wake()
 
@@ -221,8 +225,10 @@ class SourceText(ScrollView, can_focus=True, inherit_bindings=False):
 
     def toggle_wrap(self) -> None:
         """Wrap long lines, or let them run out of sight."""
-        self.wraps = not self.wraps
+        self.wraps, self._has_chosen = not self.wraps, True
         self._lay_out()
+        if self.cited is not None and self.is_seen(self.cited[0]):
+            self._show_column(self.cited[0], self.rows.row_of(self.cited[0]))
 
     # --- finding --------------------------------------------------------------------------------------------------
 
@@ -304,8 +310,8 @@ class SourceText(ScrollView, can_focus=True, inherit_bindings=False):
     def on_resize(self, _event: events.Resize) -> None:
         if self.wraps and self.rows.width != self._text_width:
             self._lay_out()
-        elif self._target is not None:
-            self.show_offset(self._target)
+        else:
+            self._show_target()
 
     def action_to_top(self) -> None:
         self.scroll_to(0, 0, animate=False, force=True)
@@ -342,14 +348,19 @@ class SourceText(ScrollView, can_focus=True, inherit_bindings=False):
         self.rows = RowLayout(
             self.index, [page.start for page in self.shape.pages], self._text_width if self.wraps else None
         )
-        if self._target is not None:
-            self.show_offset(self._target)
-        else:
-            self._keep_place()
+        self._keep_place()
         self.refresh()
         self._wake()
 
+    def _show_target(self) -> None:
+        if self._target is not None:
+            self.show_offset(self._target[0], down=self._target[1])
+
     def _keep_place(self) -> None:
+        """After rows have changed: what was in sight still is."""
+        if self._target is not None:
+            self._show_target()
+            return
         anchor = self._anchor
         self._resize_virtually()
         self._place(self.rows.row_of(anchor))
@@ -366,6 +377,22 @@ class SourceText(ScrollView, can_focus=True, inherit_bindings=False):
         self._is_placing = False
         row = self.rows.at(round(self.scroll_y))
         self._anchor = row.start if row else 0
+
+    def _settled_row(self, offset: int, above: int) -> int:
+        """The row of a character, once what is seen above it is no estimate any more."""
+        row = self.rows.row_of(offset)
+        while self.rows.at(max(0, row - above)) is not None and (exact := self.rows.row_of(offset)) != row:
+            row = exact
+        return row
+
+    def _runs_out_of_sight(self, offset: int) -> bool:
+        """Whether what is cited there has lines that are wider than what is seen, and nobody minds wrapping them."""
+        if self.cited is None or self.cited[0] != offset or self.wraps or self._has_chosen:
+            return False
+        first, last = self.index.piece_at(offset), self.index.piece_at(self.cited[1] - 1)
+        last = min(last, first + self._height)
+        begin, end = self.index.starts[first], min(self.cited[1], self.index.end(last))
+        return any(cell_len(draw(line).shown) > self._text_width for line in self.index.slice(begin, end).split("\n"))
 
     def _show_column(self, offset: int, y: int) -> None:
         """Scroll sideways where a long line runs out of sight."""

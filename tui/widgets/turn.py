@@ -13,6 +13,7 @@ from textual.widgets import Static
 from ingest.naming import safe_text
 from longctx.backend.replies import Failed, Planned, Prefill, TurnIs
 from longctx.citations import Citation
+from longctx.errors import ExitCode
 from longctx.export import answer_text
 from tui.cited import citations_of
 from tui.turn_facts import Weight, facts, is_extracted, one_line
@@ -60,7 +61,7 @@ class Turn(Vertical):
     def on_mount(self) -> None:
         self.footnotes.set_citations(list(self._citations.values()))
         self._show()
-        if self.is_answering:
+        if self.is_answering and not self._answer.source:
             self._timer = self.set_interval(TICK_S, self._tick)
             self._tick()
 
@@ -95,8 +96,9 @@ class Turn(Vertical):
 
     def add_text(self, text: str) -> None:
         """More of the answer."""
-        self._stop_ticking()
-        self._answer.display = True
+        if self._timer is not None:
+            self._stop_ticking()
+            self._answer.display = True
         self._answer.add(text)
 
     def cite(self, citation: Citation) -> None:
@@ -160,7 +162,9 @@ def foot_lines(answer: Mapping[str, Any], notices: list[str], failed: Failed | N
     known = facts(answer) if answer else []
     said = {fact.text for fact in known}
     lines: list[Content] = []
-    if failed is not None:
+    if failed is not None and failed.exit_code == ExitCode.INTERRUPTED:
+        lines += [] if known else [Content.styled("! stopped by you", "$text-warning")]
+    elif failed is not None:
         lines.append(Content.styled(f"✗ {one_line(failed.message)}", "$text-error"))
         lines += [Content(f"  {one_line(hint)}") for hint in failed.hint.splitlines() if hint.strip()]
     for fact in known:

@@ -293,11 +293,12 @@ more), `●` cached, `▓` prefilled, `░` new (not read yet), `·` empty.
         return f"{self._sign(pair) * (wide - 1)} " if wide > 1 else self._sign(pair)
 
     def _at_cursor(self, pair: Pair) -> Segment:
-        """The cell at the cursor: which of its halves it is, or its sign turned about."""
+        """The cell at the cursor: its sign, or which of its halves it is."""
+        style = self.get_component_rich_style("window-map--cursor")
         if self.shows_signs:
-            return Segment(self._cell(pair), self._style(pair) + Style(reverse=True))
+            return Segment(self._cell(pair), style)
         is_lower = self.cursor // self._grid.share % 2 == 1
-        return Segment("▼" if is_lower else "▲", self.get_component_rich_style("window-map--cursor"))
+        return Segment("▼" if is_lower else "▲", style)
 
     def _sign(self, pair: Pair) -> str:
         if self.shows_signs:

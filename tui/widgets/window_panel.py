@@ -1,7 +1,7 @@
 """How full the context is, and the map of its windows: the gauge in one line, the map when it is opened.
 
-Keeps what the backend has told and shows it; what follows from it is worked out in `tui.window_states`, `tui.prefill`
-and `tui.figures`.
+Keeps what the backend has told and shows it; what follows from it is worked out in `tui.window_states`, `tui.prefill`,
+`tui.figures` and `tui.window_words`.
 """
 
 import time
@@ -18,7 +18,6 @@ from textual.widgets import Static
 from ingest.naming import show
 from longctx.backend.replies import EngineOpened, Evidence, Planned, Prefill, ReadingFiles, WindowsAre
 from longctx.citations import Citation
-from longctx.durations import duration
 from longctx.engines.opening import QUOTES
 from tui.figures import reading, took
 from tui.marks import short
@@ -29,7 +28,6 @@ from tui.widgets.window_map import WindowMap
 from tui.window_states import (
     CorpusMap,
     Course,
-    WindowState,
     bearing,
     begun,
     citing,
@@ -39,24 +37,12 @@ from tui.window_states import (
     states,
     windows_shown,
 )
+from tui.window_words import SEPARATOR, clip, describe, expected, legend
 
 BORDERED = 120  # columns from which on there is room for a border and a line of figures
 BESIDE = 106  # columns from which on the legend stands beside the map
 OFTEN_S = 0.1
 BEAT_S = 1.0
-NAMED = 5
-LONGEST_NAME = 60
-SEPARATOR = " · "
-# As the map has them.
-COLORS: Mapping[WindowState, str] = {
-    WindowState.EMPTY: "$panel",
-    WindowState.NEW: "$secondary",
-    WindowState.PREFILLED: "$primary",
-    WindowState.CACHED: "$success",
-    WindowState.STALE: "$error",
-    WindowState.EVIDENCE: "$warning",
-    WindowState.CITED: "$foreground",
-}
 
 
 class WindowPanel(Vertical):
@@ -72,6 +58,9 @@ kept from before; it is not 0.
     DEFAULT_CSS = """
     WindowPanel {
         height: auto;
+        max-height: 70%;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
         border: round $border;
         border-title-color: $text;
         border-subtitle-color: $text-muted;
@@ -172,9 +161,13 @@ kept from before; it is not 0.
         self._prefill, self._course = prefill, read(self._course, prefill)
         now_s = self._clock()
         self._curve.add(now_s, prefill.done)
-        if self._drawn_s is None or now_s - self._drawn_s >= OFTEN_S or prefill.done >= prefill.total:
+        is_read = prefill.done >= prefill.total
+        if is_read or self._drawn_s is None or now_s - self._drawn_s >= OFTEN_S:
             self._draw_prefill()
-        self._beat.resume()
+        if is_read:
+            self._beat.pause()
+        else:
+            self._beat.resume()
 
     def show_citation(self, citation: Citation) -> None:
         """A window is cited."""
@@ -272,7 +265,7 @@ kept from before; it is not 0.
         is_beside = self.content_size.width >= BESIDE and self._map.grid.rows >= len(counts(known))
         self.set_class(is_beside, "-beside")
         width = 1 if is_beside else self.content_size.width
-        self.query_one("#map-legend", Static).update(legend(known, self._map.shows_signs, width))
+        self.query_one("#map-legend", Static).update(legend(known, has_signs=self._map.shows_signs, width=width))
         self._describe(self._map.cursor)
 
     def _describe(self, window: int) -> None:
@@ -280,41 +273,3 @@ kept from before; it is not 0.
         self.query_one("#map-detail", Static).update(
             Content(describe(self._corpus, known, min(window, len(known) - 1)))
         )
-
-
-def expected(planned: Planned) -> list[str]:
-    """How long reading will take at the speed of before, where that is known."""
-    if not planned.prefill_tokens_per_s or planned.prefill_tokens_per_s <= 0:
-        return []
-    return [f"about {duration(planned.prompt_tokens / planned.prefill_tokens_per_s)} if nothing is cached"]
-
-
-def describe(corpus: CorpusMap, known: Sequence[WindowState], window: int) -> str:
-    """A window in a line: its number, tokens, state, and the first files in it."""
-    phrases = [f"window {window + 1:,} of {len(known):,}"]
-    if window < len(corpus.ends):
-        phrases.append(f"{corpus.size(window):,} tokens")
-    paths = list(dict.fromkeys(corpus.paths[window])) if window < len(corpus.paths) else []
-    names = ", ".join(clip(show(path)) for path in paths[:NAMED])
-    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
-    return SEPARATOR.join([*phrases, known[window].word, *([names + more] if names else [])])
-
-
-def legend(known: Sequence[WindowState], has_signs: bool, width: int) -> Content:
-    """The states that there are in words and numbers, the strongest first, in lines of that width."""
-    lines = [Content()]
-    for state, count in counts(known):
-        color = "$text-muted" if has_signs and state is WindowState.EMPTY else COLORS[state]
-        entry = Content.assemble((state.sign if has_signs else "■", color), f" {state.word} {count:,}")
-        if not lines[-1]:
-            lines[-1] = entry
-        elif lines[-1].cell_length + 3 + entry.cell_length <= width:
-            lines[-1] = Content.assemble(lines[-1], "   ", entry)
-        else:
-            lines.append(entry)
-    return Content("\n").join(lines)
-
-
-def clip(name: str) -> str:
-    """A name that is not longer than a line has room for: its end says more than its beginning."""
-    return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"

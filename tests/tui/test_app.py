@@ -1,0 +1,270 @@
+"""The application around its screens: backend, palette, themes, leaving."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Markdown, OptionList, Static
+
+from longctx.analysis import Asking
+from longctx.backend.replies import CorpusOpened, EngineOpened, SessionIs, SessionOpened, SessionsAre
+from longctx.backend.requests import Ask, Open, Sessions, Stop
+from longctx.request import Request
+from longctx.settings import Settings
+from tui.app import LongctxApp, is_unnamed, resumed
+from tui.commands import COMMANDS
+from tui.link import BackendDied
+from tui.messages import QuestionAsked
+from tui.screens.dialogs import Confirm
+from tui.screens.help import Help
+from tui.screens.start import Start, problem, sources_of
+from tui.screens.workspace import Workspace
+from tui.themes import COLOUR_BLIND, DARK, LIGHT, remembered
+
+SESSION = SessionIs(
+    id="7f3c0001", title="the [/red] bottleneck", corpus="c", sources=("/src",), turns=2, created_s=0, used_s=0
+)
+HOSTILE = "a[/red]\x1b[31m\u202e[@click=app.quit]x[/]\udcff" + "n" * 10_000
+
+
+def opened(name: str = "kernel") -> tuple[CorpusOpened, EngineOpened, SessionOpened]:
+    corpus = CorpusOpened(
+        id="c", name=name, folder="/src", sources=("/src",), files=2, skipped=0, tokens=1000, stale=0, changed=0
+    )
+    engine = EngineOpened(name="scripted", model=name, why="named", context_tokens=100_000)
+    return corpus, engine, SessionOpened(SESSION, ())
+
+
+def template() -> Open:
+    return Open(request=Request(()), settings=Settings(), asking=Asking())
+
+
+async def settle(pilot: Pilot[Any]) -> None:
+    for _ in range(4):
+        await pilot.pause()
+
+
+async def test_the_backend_is_asked_to_open_what_was_named(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        assert isinstance(listener.requests[0], Open)
+        listener.tell(Open, *opened())
+        await settle(pilot)
+        assert pilot.app.workspace.session == SESSION
+    assert listener.is_closed
+
+
+async def test_nothing_named_shows_what_was_open_lately(run_app: Any, listener: Any) -> None:
+    async with run_app(opening=template()) as pilot:
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, Start)
+        listener.tell(Sessions, SessionsAre((SESSION,)))
+        await settle(pilot)
+        recent = pilot.app.screen.query_one(OptionList)
+        assert recent.option_count == 2
+        recent.focus()
+        await pilot.press("enter")
+        await settle(pilot)
+        assert listener.last(Open) == resumed(template(), "7f3c0001")
+        assert isinstance(pilot.app.screen, Workspace)
+
+
+async def test_a_path_is_typed_on_the_first_screen(run_app: Any, listener: Any, tmp_path: Path) -> None:
+    async with run_app(opening=template()) as pilot:
+        await settle(pilot)
+        field = pilot.app.screen.query_one("#path")
+        field.value = str(tmp_path / "not there")
+        await pilot.press("enter")
+        assert "no such file" in str(pilot.app.screen.query_one("#wrong", Static).render())
+        field.value = str(tmp_path)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert listener.last(Open).request.inputs == (str(tmp_path),)
+
+
+async def test_hostile_sessions_on_the_first_screen(run_app: Any, listener: Any) -> None:
+    hostile = SessionIs(id="1", title=HOSTILE, corpus="c", sources=(HOSTILE, ""), turns=1, created_s=0, used_s=0)
+    async with run_app(opening=template(), size=(60, 14)) as pilot:
+        await settle(pilot)
+        listener.tell(Sessions, SessionsAre((hostile,) * 3))
+        await settle(pilot)
+        assert pilot.app.screen.query_one(OptionList).option_count == 4
+        assert "[/red]" in str(pilot.app.screen.query_one(OptionList).get_option_at_index(0).prompt)
+
+
+def test_what_counts_as_named() -> None:
+    assert is_unnamed(template())
+    assert not is_unnamed(Open(request=Request(("a",)), settings=Settings(), asking=Asking()))
+    assert not is_unnamed(Open(request=None, settings=Settings(), asking=Asking(), resume="7"))
+    assert not is_unnamed(Open(request=Request((), listed=b"a"), settings=Settings(), asking=Asking()))
+
+
+def test_addresses_and_globs_are_left_to_the_backend() -> None:
+    assert not any(map(problem, ("https://example.org/a.git", "git@example.org:a", "docs/*.md")))
+    assert problem("\0") and problem("no such folder")
+
+
+def test_sources_are_named_once_and_pipes_never() -> None:
+    each = (("/a",), ("/b", "-"), ("/a",), (), ("/c",))
+    assert sources_of([replace(SESSION, sources=sources) for sources in each]) == [("/a",), ("/c",)]
+
+
+async def test_the_palette_has_every_command(run_app: Any) -> None:
+    async with run_app() as pilot:
+        names = [each.title for each in pilot.app.get_system_commands(pilot.app.screen)]
+        assert names == [command.name for command in COMMANDS]
+        await pilot.press("ctrl+p")
+        assert type(pilot.app.screen).__name__ == "CommandPalette"
+
+
+async def test_help_is_about_what_has_the_focus(run_app: Any) -> None:
+    async with run_app() as pilot:
+        await pilot.press("f1")
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, Help)
+        assert "Prompt" in pilot.app.screen.query_one(Markdown).source
+        await pilot.press("escape")
+        await pilot.press("f7")
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, Help)
+        assert not pilot.app.screen.query(Markdown)
+
+
+async def test_a_theme_is_taken_and_remembered(run_app: Any, tmp_path: Path) -> None:
+    async with run_app() as pilot:
+        assert pilot.app.theme == DARK
+        pilot.app._memory = tmp_path / "tui.json"
+        pilot.app.action_pick_theme(LIGHT)
+        await settle(pilot)
+        assert pilot.app.theme == LIGHT
+        assert remembered(tmp_path / "tui.json") == LIGHT
+        pilot.app.action_pick_theme("no such theme")
+        assert pilot.app.theme == LIGHT
+        pilot.app.action_pick_theme()
+        await settle(pilot)
+        assert type(pilot.app.screen).__name__ == "CommandPalette"
+
+
+@pytest.mark.parametrize(("wanted", "taken"), [(COLOUR_BLIND, COLOUR_BLIND), ("[/red]", DARK)])
+async def test_a_theme_that_there_is_not_is_said(listener: Any, wanted: str, taken: str) -> None:
+    async def start(_tell: object, _died: object) -> Any:
+        return listener
+
+    app = LongctxApp(template(), start, theme=wanted)
+    async with app.run_test() as pilot:
+        await pilot.pause()
+        assert app.theme == taken
+
+
+async def test_without_colours(run_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with run_app() as pilot:
+        assert pilot.app.no_color
+
+
+async def test_quitting_keeps_the_session(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        listener.tell(Open, *opened())
+        await settle(pilot)
+        await pilot.press("ctrl+q")
+        await settle(pilot)
+    assert pilot.app.return_value.session == SESSION
+
+
+async def test_quitting_asks_while_an_answer_is_on_its_way(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        listener.tell(Open, *opened())
+        await settle(pilot)
+        pilot.app.workspace.post_message(QuestionAsked("why?"))
+        await settle(pilot)
+        await pilot.press("ctrl+q")
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, Confirm)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert listener.last(Stop) == Stop(listener.requests.index(listener.last(Ask)) + 1)
+        listener.tell(Ask)
+        await settle(pilot)
+        await pilot.app.workers.wait_for_complete()
+    assert pilot.app.return_value is not None
+
+
+async def test_ctrl_c_stops_and_twice_quits(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        listener.tell(Open, *opened())
+        await settle(pilot)
+        pilot.app.workspace.post_message(QuestionAsked("why?"))
+        await settle(pilot)
+        await pilot.press("ctrl+c")
+        await settle(pilot)
+        assert isinstance(listener.last(Stop), Stop)
+        assert pilot.app.return_value is None
+        await pilot.press("ctrl+c")
+        await settle(pilot)
+    assert pilot.app.return_value is not None
+
+
+async def test_ctrl_c_copies_what_is_selected(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        pilot.app.workspace.prompt.text = "some words"
+        pilot.app.workspace.prompt.select_all()
+        await pilot.press("ctrl+c")
+        await settle(pilot)
+        assert pilot.app.clipboard == "some words"
+
+
+async def test_a_dead_backend_is_started_again_with_the_session(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        listener.tell(Open, *opened())
+        await settle(pilot)
+        pilot.app.workspace.post_message(QuestionAsked("why?"))
+        await settle(pilot)
+        pilot.app.post_message(BackendDied(f"killed by SIGSEGV; its log: {HOSTILE}"))
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, Confirm)
+        assert not pilot.app.workspace.is_answering
+        await pilot.press("enter")
+        await settle(pilot)
+        assert listener.last(Open) == Open(request=None, settings=Settings(), asking=Asking(), resume=SESSION.id)
+
+
+async def test_a_dead_backend_may_stay_dead_and_be_started_later(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        listener.tell(Open, *opened())
+        await settle(pilot)
+        pilot.app.post_message(BackendDied("exit code 1"))
+        await settle(pilot)
+        await pilot.press("escape")
+        await settle(pilot)
+        before = len(listener.requests)
+        pilot.app.workspace.post_message(QuestionAsked("why?"))
+        await settle(pilot)
+        assert len(listener.requests) == before
+        assert pilot.app.workspace.prompt.text == "why?"
+        await pilot.app.action_restart()
+        assert listener.last(Open).resume == SESSION.id
+
+
+async def test_a_backend_that_can_not_start_is_said() -> None:
+    async def start(_tell: object, _died: object) -> Any:
+        raise OSError(11, "too many processes")
+
+    app = LongctxApp(template(), start)
+    async with app.run_test() as pilot:
+        await settle(pilot)
+        assert isinstance(app.screen, Confirm)
+        assert "too many processes" in str(app.screen.query_one("#form Static", Static).render())
+
+
+async def test_hostile_names_repaint_nothing(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(90, 24)) as pilot:
+        corpus, engine, _ = opened(HOSTILE)
+        hostile = SessionIs(id="1", title=HOSTILE, corpus="c", sources=(), turns=1, created_s=0, used_s=0)
+        listener.tell(Open, corpus, engine, SessionOpened(hostile, ()))
+        await settle(pilot)
+        line = pilot.app.workspace.header.render().plain
+        assert len(line) <= 90
+        assert "\x1b" not in line and "\u202e" not in line
+        assert "[/red]" in line
+        assert pilot.app.is_running

@@ -1,0 +1,620 @@
+"""The main screen: how it folds, what its keys do, what it asks of the backend."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from ingest.document import Kind
+from longctx.answer import Mode
+from longctx.backend.replies import (
+    Answered,
+    CorpusOpened,
+    Delta,
+    EffectIs,
+    EngineOpened,
+    Exported,
+    Failed,
+    FileIs,
+    FilesAre,
+    PieceIs,
+    Planned,
+    Sending,
+    SessionIs,
+    SessionOpened,
+    SessionsAre,
+    TextIs,
+    TextPart,
+    TurnIs,
+    WindowIs,
+    WindowsAre,
+)
+from longctx.backend.requests import (
+    Ask,
+    Effect,
+    Exclude,
+    Export,
+    Files,
+    Form,
+    Length,
+    NewSession,
+    Open,
+    Rename,
+    Repack,
+    Reread,
+    Resume,
+    Stop,
+    Style,
+    Summarise,
+    Text,
+    UseEngine,
+    Windows,
+)
+from longctx.citations import Citation, CitationStatus
+from tui.cached_files import cached_files
+from tui.exclusion import changed, effect_words, holder
+from tui.export_file import form_of, problem, proposed_name
+from tui.jump import Jump
+from tui.link import Replied
+from tui.messages import CitationChosen, CommandTyped, ExclusionToggled, FileChosen, QuestionAsked, QuestionTakenBack
+from tui.screens.dialogs import Ask as AskForm
+from tui.screens.dialogs import Confirm
+from tui.screens.stage import prefill_is_long
+from tui.status import Status, first_line, plan_lines, token_lines
+
+SIZES = [(40, 12), (80, 24), (120, 40), (160, 50), (250, 70)]
+SESSION = SessionIs(id="7f3c0001", title="bottleneck", corpus="c", sources=("/src",), turns=1, created_s=0, used_s=0)
+CORPUS = CorpusOpened(
+    id="c", name="kernel", folder="/src", sources=("/src",), files=2, skipped=1, tokens=50_000, stale=0, changed=0
+)
+ENGINE = EngineOpened(name="openai", model="qwen", why="found", context_tokens=100_000, base_url="http://x/v1")
+PLANNED = Planned(
+    prompt_tokens=60_000,
+    limit_tokens=100_000,
+    mode=Mode.FULL,
+    read_tokens=50_000,
+    corpus_tokens=50_000,
+    recap_tokens=2_000,
+    conversation_tokens=3_000,
+)
+CITED = Citation(1, CitationStatus.VERIFIED, "a.py", None, (3, 3), (10, 20), "some words", "sha", "a.py:3", Kind.CODE)
+TURN = TurnIs(id="t1", question="why?", answer={"answer_markdown": "So.", "citations": []}, created_s=0)
+
+
+def number(listener: Any, kind: type) -> int:
+    """That of the last request of a kind."""
+    return 1 + max(place for place, request in enumerate(listener.requests) if isinstance(request, kind))
+
+
+async def settle(pilot: Pilot[Any]) -> None:
+    for _ in range(4):
+        await pilot.pause()
+
+
+async def ready(pilot: Pilot[Any], listener: Any, corpus: CorpusOpened = CORPUS) -> Any:
+    """The main screen over an open corpus."""
+    listener.tell(Open, corpus, ENGINE, SessionOpened(SESSION, ()))
+    await settle(pilot)
+    listener.tell(
+        Files, FilesAre((FileIs(path="a.py", tokens=9, sending=Sending.SENT, status="read", position=0),), is_last=True)
+    )
+    await settle(pilot)
+    return pilot.app.workspace
+
+
+def seen(screen: Any) -> list[str]:
+    """Which panes have room on the screen."""
+    return [name for name in ("corpus", "conversation", "source") if screen.query_one(f"#{name}").region.area]
+
+
+# --- folding --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_nothing_is_cut_off_at_any_size(run_app: Any, listener: Any, size: tuple[int, int]) -> None:
+    async with run_app(size=size) as pilot:
+        screen = await ready(pilot, listener)
+        for widget in (screen.panes, screen.window, screen.prompt, screen.query_one("#keys")):
+            assert screen.region.contains_region(widget.region), widget
+        assert screen.panes.region.height >= 5
+        assert screen.query_one("#keys").region.height == 1
+        shown = {1: ["conversation"], 2: ["corpus", "conversation"], 3: ["corpus", "conversation", "source"]}
+        assert seen(screen) == shown[1 if size[0] < 120 else 2 if size[0] < 160 else 3]
+
+
+async def test_the_source_comes_when_something_is_shown(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(120, 40)) as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(CitationChosen(CITED))
+        await settle(pilot)
+        assert seen(screen) == ["corpus", "conversation", "source"]
+        assert listener.last(Text) == Text("a.py", "sha")
+
+
+async def test_a_citation_unfolds_the_source_and_escape_goes_back(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(CitationChosen(CITED))
+        await settle(pilot)
+        assert seen(screen) == ["source"]
+        await pilot.press("escape")
+        await settle(pilot)
+        assert seen(screen) == ["conversation"]
+        assert screen.focused is screen.prompt
+
+
+@pytest.mark.parametrize(("key", "pane"), [("f2", "corpus"), ("f4", "source"), ("f3", "conversation")])
+async def test_keys_show_one_pane_of_a_folded_screen(run_app: Any, listener: Any, key: str, pane: str) -> None:
+    async with run_app(size=(80, 24)) as pilot:
+        screen = await ready(pilot, listener)
+        await pilot.press(key)
+        await settle(pilot)
+        assert seen(screen) == [pane]
+        assert screen.query_one(f"#tab-{pane}").has_class("-on")
+
+
+async def test_a_click_on_a_tab_shows_its_pane(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
+        screen = await ready(pilot, listener)
+        await pilot.click("#tab-corpus")
+        await settle(pilot)
+        assert seen(screen) == ["corpus"]
+
+
+async def test_the_corpus_takes_the_focus(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(120, 40)) as pilot:
+        screen = await ready(pilot, listener)
+        await pilot.press("f2")
+        await settle(pilot)
+        assert screen.panes.around(screen.focused) == "corpus"
+
+
+async def test_the_corpus_is_hidden_and_comes_back(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(120, 40)) as pilot:
+        screen = await ready(pilot, listener)
+        await pilot.press("ctrl+b")
+        await settle(pilot)
+        assert seen(screen) == ["conversation"]
+        await pilot.press("f2")
+        await settle(pilot)
+        assert seen(screen) == ["corpus", "conversation"]
+
+
+async def test_a_pane_is_zoomed_and_all_come_back(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(160, 50)) as pilot:
+        screen = await ready(pilot, listener)
+        await pilot.press("f2")
+        await settle(pilot)
+        await pilot.press("f10")
+        await settle(pilot)
+        assert seen(screen) == ["corpus"]
+        await pilot.press("f10")
+        await settle(pilot)
+        assert seen(screen) == ["corpus", "conversation", "source"]
+
+
+async def test_folding_follows_the_terminal(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(160, 50)) as pilot:
+        screen = await ready(pilot, listener)
+        for width, count in ((120, 2), (80, 1), (160, 3)):
+            await pilot.resize_terminal(width, 40)
+            await settle(pilot)
+            assert len(seen(screen)) == count
+
+
+async def test_a_letter_jumps_and_escape_leaves(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(120, 40)) as pilot:
+        screen = await ready(pilot, listener)
+        await pilot.press("ctrl+o")
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, Jump)
+        await pilot.press("c")
+        await settle(pilot)
+        assert screen.panes.around(screen.focused) == "corpus"
+        await pilot.press("ctrl+o")
+        await settle(pilot)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert pilot.app.screen is screen
+        assert screen.panes.around(screen.focused) == "corpus"
+
+
+# --- jobs -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_question_goes_to_the_backend_and_is_answered(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(QuestionAsked("why?"))
+        await settle(pilot)
+        assert listener.last(Ask) == Ask(question="why?")
+        assert screen.header.status.doing == "asking"
+        listener.tell(Ask, PLANNED, Delta("So."), Answered(TURN, SESSION))
+        await settle(pilot)
+        assert screen.answer == TURN
+        assert screen.header.status.doing == "ready"
+        assert not screen.is_answering
+
+
+async def test_a_second_question_stays_in_the_prompt(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(QuestionAsked("first?"))
+        screen.post_message(QuestionAsked("second?"))
+        await settle(pilot)
+        assert listener.last(Ask) == Ask(question="first?")
+        assert screen.prompt.text == "second?"
+
+
+async def test_escape_stops_what_runs(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(QuestionAsked("why?"))
+        await settle(pilot)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert listener.last(Stop) == Stop(listener.requests.index(listener.last(Ask)) + 1)
+        listener.tell(Ask, Failed("stopped", exit_code=130), done=False)
+        await settle(pilot)
+        assert screen.header.status.doing == "stopped"
+
+
+async def test_an_engine_that_failed_says_what_to_do_and_starts_again(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        told: list[Failed] = []
+        screen.conversation.fail = told.append
+        screen.post_message(QuestionAsked("why?"))
+        await settle(pilot)
+        listener.tell(Ask, Failed("the engine died", "see its log", 5), done=False)
+        await settle(pilot)
+        assert "f6" in told[0].hint and "see its log" in told[0].hint
+        screen.action_engine_again()
+        assert listener.last(UseEngine) == UseEngine(name="openai", model="qwen", base_url="http://x/v1")
+
+
+async def test_a_long_prefill_opens_the_map_until_the_answer_begins(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(QuestionAsked("why?"))
+        await settle(pilot)
+        listener.tell(Ask, replace(PLANNED, prefill_tokens_per_s=100.0), done=False)
+        await settle(pilot)
+        assert screen.window.is_open
+        listener.tell(Ask, Delta("So"), done=False)
+        await settle(pilot)
+        assert not screen.window.is_open
+
+
+async def test_a_map_that_a_person_opened_stays(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        await pilot.press("f5")
+        screen.post_message(QuestionAsked("why?"))
+        await settle(pilot)
+        listener.tell(Ask, replace(PLANNED, prefill_tokens_per_s=100.0), Delta("So"))
+        await settle(pilot)
+        assert screen.window.is_open
+        await pilot.press("f5")
+        assert not screen.window.is_open
+
+
+def test_which_prefill_is_long() -> None:
+    assert not prefill_is_long(PLANNED)
+    assert prefill_is_long(replace(PLANNED, prompt_tokens=200_001))
+    assert prefill_is_long(replace(PLANNED, prefill_tokens_per_s=11_999.0))
+    assert not prefill_is_long(replace(PLANNED, prompt_tokens=10**6, prefill_tokens_per_s=250_000.0))
+
+
+async def test_files_of_an_earlier_corpus_are_dropped(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        told: list[FilesAre] = []
+        screen.corpus.add_files = told.append
+        for _ in range(2):
+            late = number(listener, Files)
+            screen.action_reread()
+            listener.tell(Reread, replace(CORPUS, name="newer"))
+            await settle(pilot)
+        pilot.app.post_message(Replied(late, FilesAre((), is_last=False)))
+        listener.tell(Files, FilesAre((), is_last=True))
+        await settle(pilot)
+        assert told == [FilesAre((), is_last=True)]
+
+
+async def test_a_text_that_came_too_late_is_not_shown(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        told: list[TextPart] = []
+        screen.source.add_text = told.append
+        screen.post_message(FileChosen("a.py"))
+        await settle(pilot)
+        late = number(listener, Text)
+        screen.post_message(FileChosen("b.py"))
+        await settle(pilot)
+        pilot.app.post_message(Replied(late, TextPart(path="a.py", text="old", is_last=True)))
+        listener.tell(Text, TextPart(path="b.py", text="new", is_last=True))
+        await settle(pilot)
+        assert [part.text for part in told] == ["new"]
+
+
+# --- commands -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"), [("ctrl+n", NewSession), ("ctrl+r", None), ("ctrl+t", None), ("f5", None), ("f8", None)]
+)
+async def test_keys_work_while_the_cursor_is_in_the_prompt(
+    run_app: Any, listener: Any, key: str, kind: type | None
+) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        before = len(listener.requests)
+        await pilot.press(key)
+        await settle(pilot)
+        if kind is not None:
+            assert isinstance(listener.last(kind), kind)
+        else:
+            assert pilot.app.screen is not screen or screen.window.is_open
+        assert screen.prompt.text == ""
+        assert len(listener.requests) >= before
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "request_"),
+    [
+        ("new", "", NewSession()),
+        ("resume", "abcd", Resume("abcd")),
+        ("rename", "A [/red] title", Rename("7f3c0001", "A [/red] title")),
+        ("reread", "", Reread()),
+        ("file", "a.py", Text("a.py")),
+    ],
+)
+async def test_slash_commands(run_app: Any, listener: Any, name: str, words: str, request_: object) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(CommandTyped(f"/{name}", words))
+        await settle(pilot)
+        assert listener.last(type(request_)) == request_
+
+
+async def test_an_unknown_slash_command_is_said(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(CommandTyped("sumary[/red]\x1b", "x"))
+        await settle(pilot)
+        said = [each.message for each in pilot.app._notifications]
+        assert said and "is not known" in said[-1] and "\x1b" not in said[-1]
+
+
+async def test_cite_shows_a_footnote(run_app: Any, listener: Any) -> None:
+    from longctx.backend.replies import Cited
+
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(QuestionAsked("why?"))
+        await settle(pilot)
+        listener.tell(Ask, Cited(CITED), Delta("So [^1]."), Answered(TURN, SESSION))
+        await settle(pilot)
+        for words in ("", "9", "²", "x"):
+            screen.post_message(CommandTyped("cite", words))
+        await settle(pilot)
+        assert not any(isinstance(each, Text) for each in listener.requests)
+        screen.post_message(CommandTyped("cite", "1"))
+        await settle(pilot)
+        assert listener.last(Text) == Text("a.py", "sha")
+
+
+async def test_plan_and_tokens_are_told_in_the_conversation(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        told: list[str] = []
+        screen.conversation.add_notice = told.append
+        screen.post_message(CommandTyped("plan", ""))
+        screen.post_message(CommandTyped("tokens", ""))
+        await settle(pilot)
+        assert told[0] == "corpus: 2 files, 50,000 tokens; 1 left out"
+        assert told[1].startswith("openai qwen: 100,000 tokens fit; all of it fits, 50,000 are free")
+        assert told[2] == "no question was sent to a model yet"
+
+
+async def test_leaving_out_shows_its_effect_first(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener, replace(CORPUS, excluded=("docs/a.md",)))
+        screen.post_message(ExclusionToggled("docs/", excluded=True))
+        await settle(pilot)
+        assert listener.last(Effect) == Effect(("docs/",))
+        await pilot.press("enter")
+        await settle(pilot)
+        assert not any(isinstance(each, Exclude) for each in listener.requests)
+        effect = EffectIs(tokens_before=100, tokens_after=60, windows_before=3, windows_after=2, windows_kept=1)
+        listener.tell(Effect, effect)
+        await settle(pilot)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert listener.last(Exclude) == Exclude(("docs/",))
+
+
+async def test_escape_leaves_everything_in(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(ExclusionToggled("docs/", excluded=True))
+        await settle(pilot)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert not any(isinstance(each, Exclude) for each in listener.requests)
+
+
+async def test_what_stands_in_a_folder_that_is_left_out_does_not_come_back_alone(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener, replace(CORPUS, excluded=("docs/",)))
+        screen.post_message(ExclusionToggled("docs/a.md", excluded=False))
+        await settle(pilot)
+        assert pilot.app.screen is screen
+        assert not any(isinstance(each, Effect) for each in listener.requests)
+
+
+async def test_a_summary_is_asked_for_by_keys_alone(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        await ready(pilot, listener)
+        await pilot.press("ctrl+t")
+        await settle(pilot)
+        await pilot.press("right", "down", "left")
+        await pilot.press("enter")
+        await settle(pilot)
+        assert listener.last(Summarise) == Summarise(length=Length.LONG, style=Style.OUTLINE)
+
+
+async def test_export_asks_before_it_replaces(
+    run_app: Any, listener: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bottleneck.md").write_text("mine")
+    async with run_app() as pilot:
+        await ready(pilot, listener)
+        await pilot.press("ctrl+e")
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, AskForm)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert isinstance(pilot.app.screen, Confirm)
+        await pilot.press("enter")
+        await settle(pilot)
+        wanted = Export("7f3c0001", str(tmp_path / "bottleneck.md"), Form.MARKDOWN, replaces=True)
+        assert listener.last(Export) == wanted
+        listener.tell(Export, Exported(wanted.file))
+        await settle(pilot)
+
+
+async def test_export_to_a_named_file_asks_nothing(run_app: Any, listener: Any, tmp_path: Path) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(CommandTyped("export", str(tmp_path / "a.html")))
+        await settle(pilot)
+        assert listener.last(Export) == Export("7f3c0001", str(tmp_path / "a.html"), Form.HTML)
+
+
+async def test_repack_is_confirmed(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        screen.action_repack()
+        await settle(pilot)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert not any(isinstance(each, Repack) for each in listener.requests)
+        screen.action_repack()
+        await settle(pilot)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert isinstance(listener.last(Repack), Repack)
+
+
+async def test_renaming_changes_the_title(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(CommandTyped("rename", "a better one"))
+        await settle(pilot)
+        listener.tell(Rename, SessionsAre((replace(SESSION, title="a better one"),)))
+        await settle(pilot)
+        assert screen.header.status.session == '"a better one"'
+
+
+async def test_a_question_is_taken_back_into_the_prompt(run_app: Any, listener: Any) -> None:
+    async with run_app() as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(QuestionTakenBack("why?", "t1"))
+        await settle(pilot)
+        assert screen.prompt.text == "why?"
+        await pilot.press("enter")
+        await settle(pilot)
+        assert listener.last(Ask) == Ask(question="why?", instead_of="t1")
+
+
+# --- what needs no screen -------------------------------------------------------------------------------------------
+
+
+def test_the_first_line_fits_any_width() -> None:
+    status = Status(corpus="kernel", session='"wide 漢字 title"', engine="scout", doing="ready")
+    for width in (*range(12, 90), 200):
+        line = first_line(status, width)
+        assert line.cell_length == width
+    assert first_line(status, 100).plain.startswith('longctx  kernel ▸ "wide')
+    assert first_line(status, 100).plain.endswith("scout · ready")
+
+
+def test_the_plan_in_words() -> None:
+    assert list(plan_lines(None, None, None)) == ["nothing is read yet"]
+    lines = list(plan_lines(replace(CORPUS, tokens=200_000, stale=2_000), ENGINE, PLANNED))
+    assert "2.0K of them out of date" in lines[0]
+    assert "reads what bears on it" in lines[1]
+    assert lines[2] == "the last question: 60,000 of 100,000 tokens, full"
+    assert "no model" in list(plan_lines(CORPUS, replace(ENGINE, name="evidence"), None))[1]
+
+
+def test_the_tokens_in_words() -> None:
+    lines = list(token_lines(PLANNED, SESSION))
+    assert lines[0].endswith("corpus 50,000 + conversation 3,000 + passages 2,000 + rest 5,000")
+    assert "1 turn;" in lines[1]
+
+
+def test_what_is_left_out_after_a_change() -> None:
+    assert changed(("a", "docs/b"), "docs/", leave_out=True) == ("a", "docs/")
+    assert changed(("a", "docs/"), "docs/", leave_out=False) == ("a",)
+    assert changed((), "a", leave_out=True) == ("a",)
+    assert changed(("docs",), "docs/", leave_out=True) == ("docs", "docs/")
+    assert holder(("docs/",), "docs/x/y") == "docs/"
+    assert holder(("docs/",), "docs/") is None
+    assert holder(("doc",), "docs/") is None
+
+
+def test_the_effect_in_words() -> None:
+    effect = EffectIs(
+        tokens_before=1000, tokens_after=400, windows_before=10, windows_after=4, windows_kept=2, cached_lost=7
+    )
+    text = "\n".join(effect_words(effect))
+    assert "1,000 → 400 (-600)" in text
+    assert "7 stored windows" in text
+    assert "nothing stored is lost" in "\n".join(effect_words(replace(effect, cached_lost=0)))
+    assert "not known" in "\n".join(effect_words(replace(effect, cached_lost=None)))
+
+
+def test_a_file_is_cached_when_all_of_it_is() -> None:
+    windows = WindowsAre(
+        windows=(WindowIs(9, (PieceIs(0), PieceIs(1, 0, 5))), WindowIs(9, (PieceIs(1, 5), PieceIs(2)))),
+        texts=tuple(TextIs(path=path, sha256=path, tokens=9, is_stale=path == "d") for path in "abcd"),
+        cached=1,
+    )
+    assert cached_files(windows) == {"a"}
+    assert cached_files(replace(windows, cached=2)) == {"a", "b", "c"}
+    assert cached_files(replace(windows, cached=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    [
+        ("Where is the bottleneck?", "where-is-the-bottleneck.md"),
+        ("../../etc/passwd", "etc-passwd.md"),
+        ("漢字 title", "漢字-title.md"),
+        ("\x1b[31m\u202e\udcff", "31m.md"),
+        ("", "session.md"),
+        ("x" * 300, "x" * 60 + ".md"),
+    ],
+)
+def test_a_proposed_file_name_is_harmless(title: str, name: str) -> None:
+    assert proposed_name(title) == name
+
+
+def test_the_form_is_that_of_the_ending(tmp_path: Path) -> None:
+    assert [form_of(name) for name in ("a", "a.md", "b.HTML", "c.json", "d.exe")] == [
+        Form.MARKDOWN,
+        Form.MARKDOWN,
+        Form.HTML,
+        Form.JSON,
+        None,
+    ]
+    assert problem(str(tmp_path / "a.md")) == ""
+    assert "folder" in problem(str(tmp_path)) and "folder" in problem(str(tmp_path / "no" / "a.md"))
+    assert problem("a.exe") and problem("\0/a.md")
+    assert isinstance(Windows(), Windows)

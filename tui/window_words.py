@@ -1,0 +1,62 @@
+"""Windows in words: what one holds, the legend of the map, and how long reading is going to take."""
+
+from collections.abc import Mapping, Sequence
+
+from textual.content import Content
+
+from ingest.naming import show
+from longctx.backend.replies import Planned
+from longctx.durations import duration
+from tui.window_states import CorpusMap, WindowState, counts
+
+NAMED = 5
+LONGEST_NAME = 60
+SEPARATOR = " · "
+# As the map has them: for half blocks, and for signs.
+COLORS: Mapping[WindowState, tuple[str, str]] = {
+    WindowState.EMPTY: ("$panel", "$text-muted"),
+    WindowState.NEW: ("$secondary", "$text"),
+    WindowState.PREFILLED: ("$primary", "$text-primary"),
+    WindowState.CACHED: ("$success", "$text-success"),
+    WindowState.STALE: ("$error", "$text-error"),
+    WindowState.EVIDENCE: ("$warning", "$text-warning"),
+    WindowState.CITED: ("$foreground", "bold reverse"),
+}
+
+
+def expected(planned: Planned) -> list[str]:
+    """How long reading will take at the speed of before, where that is known."""
+    if not planned.prefill_tokens_per_s or planned.prefill_tokens_per_s <= 0:
+        return []
+    return [f"about {duration(planned.prompt_tokens / planned.prefill_tokens_per_s)} if nothing is cached"]
+
+
+def describe(corpus: CorpusMap, known: Sequence[WindowState], window: int) -> str:
+    """A window in a line: its number, tokens, state, and the first files in it."""
+    phrases = [f"window {window + 1:,} of {len(known):,}"]
+    if window < len(corpus.ends):
+        phrases.append(f"{corpus.size(window):,} tokens")
+    paths = list(dict.fromkeys(corpus.paths[window])) if window < len(corpus.paths) else []
+    names = ", ".join(clip(show(path)) for path in paths[:NAMED])
+    more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+    return SEPARATOR.join([*phrases, known[window].word, *([names + more] if names else [])])
+
+
+def legend(known: Sequence[WindowState], *, has_signs: bool, width: int) -> Content:
+    """The states that there are in words and numbers, the strongest first, in lines of that width."""
+    lines = [Content()]
+    for state, count in counts(known):
+        sign = state.sign if has_signs else "■"
+        entry = Content.assemble((sign, COLORS[state][has_signs]), f" {state.word} {count:,}")
+        if not lines[-1]:
+            lines[-1] = entry
+        elif lines[-1].cell_length + 3 + entry.cell_length <= width:
+            lines[-1] = Content.assemble(lines[-1], "   ", entry)
+        else:
+            lines.append(entry)
+    return Content("\n").join(lines)
+
+
+def clip(name: str) -> str:
+    """A name that is not longer than a line has room for: its end says more than its beginning."""
+    return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"

@@ -157,7 +157,7 @@ def _wrapped(text: str) -> int:
 
 
 _ABBREVIATED = re.compile(
-    r"(?:\b(?:\w|e\.g|i\.e|z\.B|d\.h|u\.a|cf|vs|etc|approx|ca|pp?|no|nr|fig|figs|eq|sec|ch|vol|dr|mr|mrs|ms|prof|st|al|"
+    r"(?:\b(?:[A-Za-z]|e\.g|i\.e|z\.B|d\.h|u\.a|cf|vs|etc|approx|ca|pp?|no|nr|fig|figs|eq|sec|ch|vol|dr|mr|mrs|ms|prof|st|al|"
     r"resp|incl|inc|ltd|co|corp|jr|sr|dept|est|tab|ref|refs))\.$",
     re.IGNORECASE,
 )

@@ -46,32 +46,26 @@ async def settle(pilot: Pilot[Any]) -> None:
         await pilot.pause()
 
 
-async def test_the_backend_is_asked_to_open_what_was_named(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        assert isinstance(listener.requests[0], Open)
-        listener.tell(Open, *opened())
-        await settle(pilot)
-        assert pilot.app.workspace.session == SESSION
-    assert listener.is_closed
-
-
 async def test_nothing_named_shows_what_was_open_lately(run_app: Any, listener: Any) -> None:
-    async with run_app(opening=template()) as pilot:
+    hostile = replace(SESSION, id="1", title=HOSTILE, sources=(HOSTILE, ""))
+    async with run_app(opening=template(), size=(80, 24)) as pilot:
         await settle(pilot)
         assert isinstance(pilot.app.screen, Start)
-        listener.tell(Sessions, SessionsAre((SESSION,)))
+        listener.tell(Sessions, SessionsAre((SESSION, hostile)))
         await settle(pilot)
         recent = pilot.app.screen.query_one(OptionList)
-        assert recent.option_count == 2
+        assert recent.option_count == 4
+        assert "[/red]" in str(recent.get_option_at_index(1).prompt)
         recent.focus()
         await pilot.press("enter")
         await settle(pilot)
         assert listener.last(Open) == resumed(template(), "7f3c0001")
         assert isinstance(pilot.app.screen, Workspace)
+    assert listener.is_closed
 
 
 async def test_a_path_is_typed_on_the_first_screen(run_app: Any, listener: Any, tmp_path: Path) -> None:
-    async with run_app(opening=template()) as pilot:
+    async with run_app(opening=template(), size=(60, 14)) as pilot:
         await settle(pilot)
         field = pilot.app.screen.query_one("#path")
         field.value = str(tmp_path / "not there")
@@ -81,16 +75,6 @@ async def test_a_path_is_typed_on_the_first_screen(run_app: Any, listener: Any, 
         await pilot.press("enter")
         await settle(pilot)
         assert listener.last(Open).request.inputs == (str(tmp_path),)
-
-
-async def test_hostile_sessions_on_the_first_screen(run_app: Any, listener: Any) -> None:
-    hostile = SessionIs(id="1", title=HOSTILE, corpus="c", sources=(HOSTILE, ""), turns=1, created_s=0, used_s=0)
-    async with run_app(opening=template(), size=(60, 14)) as pilot:
-        await settle(pilot)
-        listener.tell(Sessions, SessionsAre((hostile,) * 3))
-        await settle(pilot)
-        assert pilot.app.screen.query_one(OptionList).option_count == 4
-        assert "[/red]" in str(pilot.app.screen.query_one(OptionList).get_option_at_index(0).prompt)
 
 
 def test_what_counts_as_named() -> None:
@@ -110,16 +94,10 @@ def test_sources_are_named_once_and_pipes_never() -> None:
     assert sources_of([replace(SESSION, sources=sources) for sources in each]) == [("/a",), ("/c",)]
 
 
-async def test_the_palette_has_every_command(run_app: Any) -> None:
-    async with run_app() as pilot:
+async def test_help_keys_and_palette(run_app: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
         names = [each.title for each in pilot.app.get_system_commands(pilot.app.screen)]
         assert names == [command.name for command in COMMANDS]
-        await pilot.press("ctrl+p")
-        assert type(pilot.app.screen).__name__ == "CommandPalette"
-
-
-async def test_help_is_about_what_has_the_focus(run_app: Any) -> None:
-    async with run_app() as pilot:
         await pilot.press("f1")
         await settle(pilot)
         assert isinstance(pilot.app.screen, Help)
@@ -129,10 +107,14 @@ async def test_help_is_about_what_has_the_focus(run_app: Any) -> None:
         await settle(pilot)
         assert isinstance(pilot.app.screen, Help)
         assert not pilot.app.screen.query(Markdown)
+        await pilot.press("escape")
+        await pilot.press("ctrl+p")
+        await settle(pilot)
+        assert type(pilot.app.screen).__name__ == "CommandPalette"
 
 
 async def test_a_theme_is_taken_and_remembered(run_app: Any, tmp_path: Path) -> None:
-    async with run_app() as pilot:
+    async with run_app(size=(80, 24)) as pilot:
         assert pilot.app.theme == DARK
         pilot.app._memory = tmp_path / "tui.json"
         pilot.app.action_pick_theme(LIGHT)
@@ -146,34 +128,24 @@ async def test_a_theme_is_taken_and_remembered(run_app: Any, tmp_path: Path) -> 
         assert type(pilot.app.screen).__name__ == "CommandPalette"
 
 
-@pytest.mark.parametrize(("wanted", "taken"), [(COLOUR_BLIND, COLOUR_BLIND), ("[/red]", DARK)])
-async def test_a_theme_that_there_is_not_is_said(listener: Any, wanted: str, taken: str) -> None:
+def app_with(theme: str | None = None) -> LongctxApp:
     async def start(_tell: object, _died: object) -> Any:
-        return listener
+        raise OSError(11, "too many processes")
 
-    app = LongctxApp(template(), start, theme=wanted)
-    async with app.run_test() as pilot:
-        await pilot.pause()
-        assert app.theme == taken
+    return LongctxApp(template(), start, theme=theme)
 
 
-async def test_without_colours(run_app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_theme_that_there_is_not_is_the_default() -> None:
+    assert [app_with(theme).theme for theme in (COLOUR_BLIND, "[/red]", None)] == [COLOUR_BLIND, DARK, DARK]
+
+
+def test_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    async with run_app() as pilot:
-        assert pilot.app.no_color
-
-
-async def test_quitting_keeps_the_session(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        listener.tell(Open, *opened())
-        await settle(pilot)
-        await pilot.press("ctrl+q")
-        await settle(pilot)
-    assert pilot.app.return_value.session == SESSION
+    assert app_with().no_color
 
 
 async def test_quitting_asks_while_an_answer_is_on_its_way(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
+    async with run_app(size=(80, 24)) as pilot:
         listener.tell(Open, *opened())
         await settle(pilot)
         pilot.app.workspace.post_message(QuestionAsked("why?"))
@@ -187,13 +159,18 @@ async def test_quitting_asks_while_an_answer_is_on_its_way(run_app: Any, listene
         listener.tell(Ask)
         await settle(pilot)
         await pilot.app.workers.wait_for_complete()
-    assert pilot.app.return_value is not None
+    assert pilot.app.return_value.session == SESSION
 
 
-async def test_ctrl_c_stops_and_twice_quits(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
+async def test_ctrl_c_copies_or_stops_and_twice_quits(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
         listener.tell(Open, *opened())
         await settle(pilot)
+        pilot.app.workspace.prompt.text = "some words"
+        pilot.app.workspace.prompt.select_all()
+        await pilot.press("ctrl+c")
+        assert pilot.app.clipboard == "some words"
+        pilot.app.workspace.prompt.text = ""
         pilot.app.workspace.post_message(QuestionAsked("why?"))
         await settle(pilot)
         await pilot.press("ctrl+c")
@@ -202,20 +179,11 @@ async def test_ctrl_c_stops_and_twice_quits(run_app: Any, listener: Any) -> None
         assert pilot.app.return_value is None
         await pilot.press("ctrl+c")
         await settle(pilot)
-    assert pilot.app.return_value is not None
-
-
-async def test_ctrl_c_copies_what_is_selected(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        pilot.app.workspace.prompt.text = "some words"
-        pilot.app.workspace.prompt.select_all()
-        await pilot.press("ctrl+c")
-        await settle(pilot)
-        assert pilot.app.clipboard == "some words"
+    assert pilot.app.return_value.session == SESSION
 
 
 async def test_a_dead_backend_is_started_again_with_the_session(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
+    async with run_app(size=(80, 24)) as pilot:
         listener.tell(Open, *opened())
         await settle(pilot)
         pilot.app.workspace.post_message(QuestionAsked("why?"))
@@ -230,7 +198,7 @@ async def test_a_dead_backend_is_started_again_with_the_session(run_app: Any, li
 
 
 async def test_a_dead_backend_may_stay_dead_and_be_started_later(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
+    async with run_app(size=(80, 24)) as pilot:
         listener.tell(Open, *opened())
         await settle(pilot)
         pilot.app.post_message(BackendDied("exit code 1"))
@@ -247,10 +215,7 @@ async def test_a_dead_backend_may_stay_dead_and_be_started_later(run_app: Any, l
 
 
 async def test_a_backend_that_can_not_start_is_said() -> None:
-    async def start(_tell: object, _died: object) -> Any:
-        raise OSError(11, "too many processes")
-
-    app = LongctxApp(template(), start)
+    app = app_with()
     async with app.run_test() as pilot:
         await settle(pilot)
         assert isinstance(app.screen, Confirm)

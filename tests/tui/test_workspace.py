@@ -11,6 +11,7 @@ from ingest.document import Kind
 from longctx.answer import Mode
 from longctx.backend.replies import (
     Answered,
+    Cited,
     CorpusOpened,
     Delta,
     EffectIs,
@@ -56,7 +57,6 @@ from longctx.citations import Citation, CitationStatus
 from tui.cached_files import cached_files
 from tui.exclusion import changed, effect_words, holder
 from tui.export_file import form_of, problem, proposed_name
-from tui.jump import Jump
 from tui.link import Replied
 from tui.messages import CitationChosen, CommandTyped, ExclusionToggled, FileChosen, QuestionAsked, QuestionTakenBack
 from tui.screens.dialogs import Ask as AskForm
@@ -112,30 +112,31 @@ def seen(screen: Any) -> list[str]:
 # --- folding --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", SIZES)
-async def test_nothing_is_cut_off_at_any_size(run_app: Any, listener: Any, size: tuple[int, int]) -> None:
-    async with run_app(size=size) as pilot:
+async def test_nothing_is_cut_off_at_any_size(run_app: Any, listener: Any) -> None:
+    async with run_app(size=SIZES[0]) as pilot:
         screen = await ready(pilot, listener)
-        for widget in (screen.panes, screen.window, screen.prompt, screen.query_one("#keys")):
-            assert screen.region.contains_region(widget.region), widget
-        assert screen.panes.region.height >= 5
-        assert screen.query_one("#keys").region.height == 1
-        shown = {1: ["conversation"], 2: ["corpus", "conversation"], 3: ["corpus", "conversation", "source"]}
-        assert seen(screen) == shown[1 if size[0] < 120 else 2 if size[0] < 160 else 3]
+        for size in SIZES:
+            await pilot.resize_terminal(*size)
+            await settle(pilot)
+            for widget in (screen.panes, screen.window, screen.prompt, screen.query_one("#keys")):
+                assert screen.region.contains_region(widget.region), (size, widget)
+            assert screen.panes.region.height >= 5
+            assert screen.query_one("#keys").region.height == 1
+            panes = ["corpus", "conversation", "source"]
+            assert seen(screen) == (panes[1:2] if size[0] < 120 else panes[:2] if size[0] < 160 else panes)
 
 
-async def test_the_source_comes_when_something_is_shown(run_app: Any, listener: Any) -> None:
-    async with run_app(size=(120, 40)) as pilot:
-        screen = await ready(pilot, listener)
-        screen.post_message(CitationChosen(CITED))
-        await settle(pilot)
-        assert seen(screen) == ["corpus", "conversation", "source"]
-        assert listener.last(Text) == Text("a.py", "sha")
-
-
-async def test_a_citation_unfolds_the_source_and_escape_goes_back(run_app: Any, listener: Any) -> None:
+async def test_a_narrow_screen_shows_one_pane_at_a_time(run_app: Any, listener: Any) -> None:
     async with run_app(size=(80, 24)) as pilot:
         screen = await ready(pilot, listener)
+        for key, pane in (("f2", "corpus"), ("f4", "source"), ("f3", "conversation")):
+            await pilot.press(key)
+            await settle(pilot)
+            assert seen(screen) == [pane]
+            assert screen.query_one(f"#tab-{pane}").has_class("-on")
+        await pilot.click("#tab-corpus")
+        await settle(pilot)
+        assert seen(screen) == ["corpus"]
         screen.post_message(CitationChosen(CITED))
         await settle(pilot)
         assert seen(screen) == ["source"]
@@ -145,34 +146,18 @@ async def test_a_citation_unfolds_the_source_and_escape_goes_back(run_app: Any, 
         assert screen.focused is screen.prompt
 
 
-@pytest.mark.parametrize(("key", "pane"), [("f2", "corpus"), ("f4", "source"), ("f3", "conversation")])
-async def test_keys_show_one_pane_of_a_folded_screen(run_app: Any, listener: Any, key: str, pane: str) -> None:
-    async with run_app(size=(80, 24)) as pilot:
+async def test_the_source_comes_when_something_is_shown(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(120, 30)) as pilot:
         screen = await ready(pilot, listener)
-        await pilot.press(key)
+        assert seen(screen) == ["corpus", "conversation"]
+        screen.post_message(CitationChosen(CITED))
         await settle(pilot)
-        assert seen(screen) == [pane]
-        assert screen.query_one(f"#tab-{pane}").has_class("-on")
+        assert seen(screen) == ["corpus", "conversation", "source"]
+        assert listener.last(Text) == Text("a.py", "sha")
 
 
-async def test_a_click_on_a_tab_shows_its_pane(run_app: Any, listener: Any) -> None:
-    async with run_app(size=(80, 24)) as pilot:
-        screen = await ready(pilot, listener)
-        await pilot.click("#tab-corpus")
-        await settle(pilot)
-        assert seen(screen) == ["corpus"]
-
-
-async def test_the_corpus_takes_the_focus(run_app: Any, listener: Any) -> None:
-    async with run_app(size=(120, 40)) as pilot:
-        screen = await ready(pilot, listener)
-        await pilot.press("f2")
-        await settle(pilot)
-        assert screen.panes.around(screen.focused) == "corpus"
-
-
-async def test_the_corpus_is_hidden_and_comes_back(run_app: Any, listener: Any) -> None:
-    async with run_app(size=(120, 40)) as pilot:
+async def test_the_corpus_is_hidden_and_panes_are_zoomed(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(120, 30)) as pilot:
         screen = await ready(pilot, listener)
         await pilot.press("ctrl+b")
         await settle(pilot)
@@ -180,89 +165,50 @@ async def test_the_corpus_is_hidden_and_comes_back(run_app: Any, listener: Any) 
         await pilot.press("f2")
         await settle(pilot)
         assert seen(screen) == ["corpus", "conversation"]
-
-
-async def test_a_pane_is_zoomed_and_all_come_back(run_app: Any, listener: Any) -> None:
-    async with run_app(size=(160, 50)) as pilot:
-        screen = await ready(pilot, listener)
-        await pilot.press("f2")
-        await settle(pilot)
+        assert screen.panes.around(screen.focused) == "corpus"
         await pilot.press("f10")
         await settle(pilot)
         assert seen(screen) == ["corpus"]
         await pilot.press("f10")
         await settle(pilot)
-        assert seen(screen) == ["corpus", "conversation", "source"]
-
-
-async def test_folding_follows_the_terminal(run_app: Any, listener: Any) -> None:
-    async with run_app(size=(160, 50)) as pilot:
-        screen = await ready(pilot, listener)
-        for width, count in ((120, 2), (80, 1), (160, 3)):
-            await pilot.resize_terminal(width, 40)
-            await settle(pilot)
-            assert len(seen(screen)) == count
-
-
-async def test_a_letter_jumps_and_escape_leaves(run_app: Any, listener: Any) -> None:
-    async with run_app(size=(120, 40)) as pilot:
-        screen = await ready(pilot, listener)
-        await pilot.press("ctrl+o")
-        await settle(pilot)
-        assert isinstance(pilot.app.screen, Jump)
-        await pilot.press("c")
-        await settle(pilot)
-        assert screen.panes.around(screen.focused) == "corpus"
-        await pilot.press("ctrl+o")
-        await settle(pilot)
-        await pilot.press("escape")
-        await settle(pilot)
-        assert pilot.app.screen is screen
-        assert screen.panes.around(screen.focused) == "corpus"
+        assert seen(screen) == ["corpus", "conversation"]
 
 
 # --- jobs -----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_question_goes_to_the_backend_and_is_answered(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
+    async with run_app(size=(80, 24)) as pilot:
         screen = await ready(pilot, listener)
         screen.post_message(QuestionAsked("why?"))
         await settle(pilot)
         assert listener.last(Ask) == Ask(question="why?")
         assert screen.header.status.doing == "asking"
+        screen.post_message(QuestionAsked("second?"))
+        await settle(pilot)
+        assert listener.last(Ask) == Ask(question="why?")
+        assert screen.prompt.text == "second?"
         listener.tell(Ask, PLANNED, Delta("So."), Answered(TURN, SESSION))
         await settle(pilot)
         assert screen.answer == TURN
         assert screen.header.status.doing == "ready"
         assert not screen.is_answering
-
-
-async def test_a_second_question_stays_in_the_prompt(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        screen = await ready(pilot, listener)
-        screen.post_message(QuestionAsked("first?"))
-        screen.post_message(QuestionAsked("second?"))
+        screen.post_message(QuestionTakenBack("why?", "t1"))
         await settle(pilot)
-        assert listener.last(Ask) == Ask(question="first?")
-        assert screen.prompt.text == "second?"
-
-
-async def test_escape_stops_what_runs(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        screen = await ready(pilot, listener)
-        screen.post_message(QuestionAsked("why?"))
+        assert screen.prompt.text == "why?"
+        await pilot.press("enter")
         await settle(pilot)
+        assert listener.last(Ask) == Ask(question="why?", instead_of="t1")
         await pilot.press("escape")
         await settle(pilot)
-        assert listener.last(Stop) == Stop(listener.requests.index(listener.last(Ask)) + 1)
+        assert listener.last(Stop) == Stop(number(listener, Ask))
         listener.tell(Ask, Failed("stopped", exit_code=130), done=False)
         await settle(pilot)
         assert screen.header.status.doing == "stopped"
 
 
 async def test_an_engine_that_failed_says_what_to_do_and_starts_again(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
+    async with run_app(size=(80, 24)) as pilot:
         screen = await ready(pilot, listener)
         told: list[Failed] = []
         screen.conversation.fail = told.append
@@ -276,27 +222,23 @@ async def test_an_engine_that_failed_says_what_to_do_and_starts_again(run_app: A
 
 
 async def test_a_long_prefill_opens_the_map_until_the_answer_begins(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
+    slow = replace(PLANNED, prefill_tokens_per_s=100.0)
+    async with run_app(size=(120, 30)) as pilot:
         screen = await ready(pilot, listener)
         screen.post_message(QuestionAsked("why?"))
         await settle(pilot)
-        listener.tell(Ask, replace(PLANNED, prefill_tokens_per_s=100.0), done=False)
+        listener.tell(Ask, slow, done=False)
         await settle(pilot)
         assert screen.window.is_open
-        listener.tell(Ask, Delta("So"), done=False)
+        listener.tell(Ask, Delta("So"))
         await settle(pilot)
         assert not screen.window.is_open
-
-
-async def test_a_map_that_a_person_opened_stays(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        screen = await ready(pilot, listener)
         await pilot.press("f5")
-        screen.post_message(QuestionAsked("why?"))
+        screen.post_message(QuestionAsked("and why that?"))
         await settle(pilot)
-        listener.tell(Ask, replace(PLANNED, prefill_tokens_per_s=100.0), Delta("So"))
+        listener.tell(Ask, slow, Delta("So"))
         await settle(pilot)
-        assert screen.window.is_open
+        assert screen.window.is_open, "a person opened it"
         await pilot.press("f5")
         assert not screen.window.is_open
 
@@ -308,11 +250,11 @@ def test_which_prefill_is_long() -> None:
     assert not prefill_is_long(replace(PLANNED, prompt_tokens=10**6, prefill_tokens_per_s=250_000.0))
 
 
-async def test_files_of_an_earlier_corpus_are_dropped(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
+async def test_what_came_too_late_is_not_shown(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
         screen = await ready(pilot, listener)
-        told: list[FilesAre] = []
-        screen.corpus.add_files = told.append
+        files: list[FilesAre] = []
+        screen.corpus.add_files = files.append
         for _ in range(2):
             late = number(listener, Files)
             screen.action_reread()
@@ -320,15 +262,8 @@ async def test_files_of_an_earlier_corpus_are_dropped(run_app: Any, listener: An
             await settle(pilot)
         pilot.app.post_message(Replied(late, FilesAre((), is_last=False)))
         listener.tell(Files, FilesAre((), is_last=True))
-        await settle(pilot)
-        assert told == [FilesAre((), is_last=True)]
-
-
-async def test_a_text_that_came_too_late_is_not_shown(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        screen = await ready(pilot, listener)
-        told: list[TextPart] = []
-        screen.source.add_text = told.append
+        texts: list[TextPart] = []
+        screen.source.add_text = texts.append
         screen.post_message(FileChosen("a.py"))
         await settle(pilot)
         late = number(listener, Text)
@@ -337,63 +272,69 @@ async def test_a_text_that_came_too_late_is_not_shown(run_app: Any, listener: An
         pilot.app.post_message(Replied(late, TextPart(path="a.py", text="old", is_last=True)))
         listener.tell(Text, TextPart(path="b.py", text="new", is_last=True))
         await settle(pilot)
-        assert [part.text for part in told] == ["new"]
+        assert files == [FilesAre((), is_last=True)]
+        assert [part.text for part in texts] == ["new"]
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("key", "kind"), [("ctrl+n", NewSession), ("ctrl+r", None), ("ctrl+t", None), ("f5", None), ("f8", None)]
-)
-async def test_keys_work_while_the_cursor_is_in_the_prompt(
-    run_app: Any, listener: Any, key: str, kind: type | None
-) -> None:
-    async with run_app() as pilot:
+async def test_keys_work_while_the_cursor_is_in_the_prompt(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
         screen = await ready(pilot, listener)
-        before = len(listener.requests)
-        await pilot.press(key)
-        await settle(pilot)
-        if kind is not None:
-            assert isinstance(listener.last(kind), kind)
-        else:
-            assert pilot.app.screen is not screen or screen.window.is_open
+        await pilot.press("ctrl+n")
+        assert listener.last(NewSession) == NewSession()
+        listener.tell(NewSession, SessionOpened(None, ()))
+        for key in ("ctrl+r", "ctrl+t", "f8", "f9", "f6", "f1", "f7", "ctrl+o"):
+            screen.prompt.focus()
+            await settle(pilot)
+            await pilot.press(key)
+            await settle(pilot)
+            assert pilot.app.screen is not screen, key
+            await pilot.press("escape")
+            await settle(pilot)
+            assert pilot.app.screen is screen, key
         assert screen.prompt.text == ""
-        assert len(listener.requests) >= before
 
 
-@pytest.mark.parametrize(
-    ("name", "words", "request_"),
-    [
+async def test_slash_commands(run_app: Any, listener: Any) -> None:
+    wanted: list[tuple[str, str, Any]] = [
         ("new", "", NewSession()),
         ("resume", "abcd", Resume("abcd")),
         ("rename", "A [/red] title", Rename("7f3c0001", "A [/red] title")),
         ("reread", "", Reread()),
         ("file", "a.py", Text("a.py")),
-    ],
-)
-async def test_slash_commands(run_app: Any, listener: Any, name: str, words: str, request_: object) -> None:
-    async with run_app() as pilot:
+    ]
+    async with run_app(size=(80, 24)) as pilot:
         screen = await ready(pilot, listener)
-        screen.post_message(CommandTyped(f"/{name}", words))
-        await settle(pilot)
-        assert listener.last(type(request_)) == request_
-
-
-async def test_an_unknown_slash_command_is_said(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        screen = await ready(pilot, listener)
+        for name, words, request in wanted:
+            screen.post_message(CommandTyped(f"/{name}", words))
+            await settle(pilot)
+            assert listener.last(type(request)) == request
+            listener.tell(type(request))
+            await settle(pilot)
         screen.post_message(CommandTyped("sumary[/red]\x1b", "x"))
         await settle(pilot)
         said = [each.message for each in pilot.app._notifications]
         assert said and "is not known" in said[-1] and "\x1b" not in said[-1]
+        screen.post_message(CommandTyped("rename", "a better one"))
+        await settle(pilot)
+        listener.tell(Rename, SessionsAre((replace(SESSION, title="a better one"),)))
+        await settle(pilot)
+        assert screen.header.status.session == '"a better one"'
 
 
-async def test_cite_shows_a_footnote(run_app: Any, listener: Any) -> None:
-    from longctx.backend.replies import Cited
-
-    async with run_app() as pilot:
+async def test_cite_plan_and_tokens(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
         screen = await ready(pilot, listener)
+        told: list[str] = []
+        screen.conversation.add_notice = told.append
+        screen.post_message(CommandTyped("plan", ""))
+        screen.post_message(CommandTyped("tokens", ""))
+        await settle(pilot)
+        assert told[0] == "corpus: 2 files, 50,000 tokens; 1 left out"
+        assert told[1].startswith("openai qwen: 100,000 tokens fit; all of it fits, 50,000 are free")
+        assert told[2] == "no question was sent to a model yet"
         screen.post_message(QuestionAsked("why?"))
         await settle(pilot)
         listener.tell(Ask, Cited(CITED), Delta("So [^1]."), Answered(TURN, SESSION))
@@ -407,25 +348,18 @@ async def test_cite_shows_a_footnote(run_app: Any, listener: Any) -> None:
         assert listener.last(Text) == Text("a.py", "sha")
 
 
-async def test_plan_and_tokens_are_told_in_the_conversation(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        screen = await ready(pilot, listener)
-        told: list[str] = []
-        screen.conversation.add_notice = told.append
-        screen.post_message(CommandTyped("plan", ""))
-        screen.post_message(CommandTyped("tokens", ""))
-        await settle(pilot)
-        assert told[0] == "corpus: 2 files, 50,000 tokens; 1 left out"
-        assert told[1].startswith("openai qwen: 100,000 tokens fit; all of it fits, 50,000 are free")
-        assert told[2] == "no question was sent to a model yet"
-
-
 async def test_leaving_out_shows_its_effect_first(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        screen = await ready(pilot, listener, replace(CORPUS, excluded=("docs/a.md",)))
+    async with run_app(size=(80, 24)) as pilot:
+        screen = await ready(pilot, listener, replace(CORPUS, excluded=("src/", "docs/a.md")))
+        screen.post_message(ExclusionToggled("src/a.py", excluded=False))
+        await settle(pilot)
+        assert pilot.app.screen is screen, "it stands in a folder that is left out"
         screen.post_message(ExclusionToggled("docs/", excluded=True))
         await settle(pilot)
-        assert listener.last(Effect) == Effect(("docs/",))
+        await pilot.press("escape")
+        screen.post_message(ExclusionToggled("docs/", excluded=True))
+        await settle(pilot)
+        assert listener.last(Effect) == Effect(("src/", "docs/"))
         await pilot.press("enter")
         await settle(pilot)
         assert not any(isinstance(each, Exclude) for each in listener.requests)
@@ -434,35 +368,22 @@ async def test_leaving_out_shows_its_effect_first(run_app: Any, listener: Any) -
         await settle(pilot)
         await pilot.press("enter")
         await settle(pilot)
-        assert listener.last(Exclude) == Exclude(("docs/",))
+        assert listener.last(Exclude) == Exclude(("src/", "docs/"))
 
 
-async def test_escape_leaves_everything_in(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
+async def test_summary_and_repack_by_keys_alone(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
         screen = await ready(pilot, listener)
-        screen.post_message(ExclusionToggled("docs/", excluded=True))
-        await settle(pilot)
-        await pilot.press("escape")
-        await settle(pilot)
-        assert not any(isinstance(each, Exclude) for each in listener.requests)
-
-
-async def test_what_stands_in_a_folder_that_is_left_out_does_not_come_back_alone(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        screen = await ready(pilot, listener, replace(CORPUS, excluded=("docs/",)))
-        screen.post_message(ExclusionToggled("docs/a.md", excluded=False))
-        await settle(pilot)
-        assert pilot.app.screen is screen
-        assert not any(isinstance(each, Effect) for each in listener.requests)
-
-
-async def test_a_summary_is_asked_for_by_keys_alone(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        await ready(pilot, listener)
+        for key in ("escape", "enter"):
+            screen.action_repack()
+            await settle(pilot)
+            assert not any(isinstance(each, Repack) for each in listener.requests)
+            await pilot.press(key)
+            await settle(pilot)
+        listener.tell(Repack)
         await pilot.press("ctrl+t")
         await settle(pilot)
-        await pilot.press("right", "down", "left")
-        await pilot.press("enter")
+        await pilot.press("right", "down", "left", "enter")
         await settle(pilot)
         assert listener.last(Summarise) == Summarise(length=Length.LONG, style=Style.OUTLINE)
 
@@ -472,8 +393,8 @@ async def test_export_asks_before_it_replaces(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "bottleneck.md").write_text("mine")
-    async with run_app() as pilot:
-        await ready(pilot, listener)
+    async with run_app(size=(80, 24)) as pilot:
+        screen = await ready(pilot, listener)
         await pilot.press("ctrl+e")
         await settle(pilot)
         assert isinstance(pilot.app.screen, AskForm)
@@ -485,51 +406,9 @@ async def test_export_asks_before_it_replaces(
         wanted = Export("7f3c0001", str(tmp_path / "bottleneck.md"), Form.MARKDOWN, replaces=True)
         assert listener.last(Export) == wanted
         listener.tell(Export, Exported(wanted.file))
-        await settle(pilot)
-
-
-async def test_export_to_a_named_file_asks_nothing(run_app: Any, listener: Any, tmp_path: Path) -> None:
-    async with run_app() as pilot:
-        screen = await ready(pilot, listener)
         screen.post_message(CommandTyped("export", str(tmp_path / "a.html")))
         await settle(pilot)
         assert listener.last(Export) == Export("7f3c0001", str(tmp_path / "a.html"), Form.HTML)
-
-
-async def test_repack_is_confirmed(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        screen = await ready(pilot, listener)
-        screen.action_repack()
-        await settle(pilot)
-        await pilot.press("escape")
-        await settle(pilot)
-        assert not any(isinstance(each, Repack) for each in listener.requests)
-        screen.action_repack()
-        await settle(pilot)
-        await pilot.press("enter")
-        await settle(pilot)
-        assert isinstance(listener.last(Repack), Repack)
-
-
-async def test_renaming_changes_the_title(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        screen = await ready(pilot, listener)
-        screen.post_message(CommandTyped("rename", "a better one"))
-        await settle(pilot)
-        listener.tell(Rename, SessionsAre((replace(SESSION, title="a better one"),)))
-        await settle(pilot)
-        assert screen.header.status.session == '"a better one"'
-
-
-async def test_a_question_is_taken_back_into_the_prompt(run_app: Any, listener: Any) -> None:
-    async with run_app() as pilot:
-        screen = await ready(pilot, listener)
-        screen.post_message(QuestionTakenBack("why?", "t1"))
-        await settle(pilot)
-        assert screen.prompt.text == "why?"
-        await pilot.press("enter")
-        await settle(pilot)
-        assert listener.last(Ask) == Ask(question="why?", instead_of="t1")
 
 
 # --- what needs no screen -------------------------------------------------------------------------------------------

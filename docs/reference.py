@@ -1,25 +1,34 @@
-"""Writes docs/commands.md from the commands' own help, and docs/ask.svg and docs/chat.svg from real answers.
+"""Writes docs/commands.md from the commands' own help, and docs/{ask,chat,tui}.svg from real answers.
 
     python docs/reference.py
 
-A test writes commands.md again and compares, so that help and documentation say the same.
+A test writes commands.md and tui.svg again and compares, so that help, pictures and the program say the same.
 """
 
+import asyncio
+import html
 import os
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from textual.pilot import Pilot
+
+    from longctx.backend.requests import Open
 
 DOCS = Path(__file__).parent
 COMMANDS = (
     "",
     "ask",
     "chat",
+    "tui",
     "sessions",
     "sessions ls",
     "sessions show",
@@ -63,6 +72,7 @@ COMMANDS = (
     "completions",
 )
 CHAT = ("When is a warning lowered?", "Which gaps are filled?")
+SAMPLE = "sample_corpora/repository"
 QUESTION = "How tall is the lighthouse on Gannet Rock?"
 
 
@@ -70,6 +80,7 @@ def main() -> None:
     """Write all of it."""
     (DOCS / "commands.md").write_text(commands(), encoding="utf-8")
     draw()
+    (DOCS / "tui.svg").write_text(terminal_ui(), encoding="utf-8")
 
 
 def commands() -> str:
@@ -112,6 +123,56 @@ def draw() -> None:
     save(console, "chat")
 
 
+def terminal_ui() -> str:
+    """A picture of the terminal UI: a scripted answer over a sample, its second citation opened."""
+    os.chdir(DOCS.parent)
+    with tempfile.TemporaryDirectory() as folder:
+        return asyncio.run(_terminal_ui(Path(folder) / "backend.log"))
+
+
+async def _terminal_ui(log: Path) -> str:
+    from longctx.backend.client import start_backend
+    from tui.app import LongctxApp
+
+    app = LongctxApp(_opening(), partial(start_backend, log=log))
+    async with app.run_test(size=(132, 36)) as pilot:
+        await _until(pilot, lambda shown: "ready" in shown and "tidewatch/" in shown)
+        app.workspace.post_message(_asked(CHAT[0]))
+        await _until(pilot, lambda shown: "sentences cited" in shown)
+        await pilot.press("f3", "n", "n")
+        await _until(pilot, lambda shown: "2/3" in shown and "Marks" in shown)
+        return _without_fonts(app.export_screenshot(title=f"longctx tui {SAMPLE}", simplify=True))
+
+
+def _opening() -> "Open":
+    from longctx.analysis import Asking
+    from longctx.backend.requests import Open
+    from longctx.request import Request
+    from longctx.settings import Settings
+
+    settings = Settings(engine="scripted", model=str(DOCS / "examples" / "tour.toml"))
+    return Open(request=Request((SAMPLE,)), settings=settings, asking=Asking(), is_kept=False, title="Tide warnings")
+
+
+def _asked(question: str) -> Any:
+    from tui.messages import QuestionAsked
+
+    return QuestionAsked(question)
+
+
+async def _until(pilot: "Pilot[Any]", is_so: Callable[[str], bool]) -> None:
+    for _ in range(300):
+        await pilot.pause(0.1)
+        if is_so(words(pilot.app.export_screenshot(simplify=True))):
+            return
+    raise TimeoutError("the screen never showed what was waited for")
+
+
+def words(svg: str) -> str:
+    """What a picture says."""
+    return html.unescape(re.sub(r"<style>.*?</style>|<[^>]+>", " ", svg, flags=re.DOTALL)).replace("\xa0", " ")
+
+
 def screen(command: str) -> "Console":
     """A console that keeps what is printed, as the one that answers are printed on."""
     import io
@@ -129,7 +190,12 @@ def screen(command: str) -> "Console":
 def save(console: "Console", name: str) -> None:
     """Write what is on the console as a picture."""
     drawn = console.export_svg(title=f"longctx {name}")
-    (DOCS / f"{name}.svg").write_text(re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL), encoding="utf-8")
+    (DOCS / f"{name}.svg").write_text(_without_fonts(drawn), encoding="utf-8")
+
+
+def _without_fonts(svg: str) -> str:
+    """Nothing that a picture would have to load."""
+    return re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

@@ -81,9 +81,16 @@ class CorporaStore:
         except DatabaseTrouble as trouble:
             raise StoreError(str(trouble), "move the file aside to start anew, or update longctx") from trouble
 
-    def tag(self, identity: str) -> str:
-        """What marks a corpus's wrappers: a document can't know it, and it never changes (law 6)."""
-        return hmac.new(self._secret(), identity.encode(), hashlib.sha256).hexdigest()[:8]
+    def tag(self, identity: str, whole: str = "") -> str:
+        """What marks a corpus's wrappers: a document can't know it, and it never changes (law 6).
+
+        One that is new and a part of another, the `whole`, has the tag of that one.
+        """
+        query = "SELECT tag FROM corpora WHERE id = ?"
+        for known in filter(None, (identity, whole)):
+            if row := self._connection.execute(query, (known,)).fetchone():
+                return str(row[0])
+        return hmac.new(self._secret(), (whole or identity).encode(), hashlib.sha256).hexdigest()[:8]
 
     def touch(self, record: CorpusRecord) -> None:
         """Keep a corpus, or the time of its last use."""

@@ -54,7 +54,7 @@ class Corpus:
     def _record(self) -> CorpusRecord:
         request, now = self.request, time.time()
         identity = corpus_id(request.name)
-        tag = self.store.tag(identity)
+        tag = self.store.tag(identity, request.part.whole if request.part else "")
         return CorpusRecord(identity, request.public_inputs, request.folder, request.selection_text, tag, now, now)
 
     def __enter__(self) -> Self:
@@ -87,6 +87,16 @@ class Corpus:
         if self._entries is None:
             self._entries = self.store.entries(self.record.id)
         return self._entries
+
+    @property
+    def whole(self) -> tuple[Entry, ...]:
+        """The manifest of the corpus that this one is a part of; nothing for one that is itself whole."""
+        return self.store.entries(self.request.part.whole) if self.request.part else ()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether no order is there to begin with."""
+        return not (self.entries or self.whole)
 
     @property
     def shelf(self) -> Shelf:

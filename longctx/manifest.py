@@ -4,7 +4,7 @@ An entry is one text in the prompt. It is `current` while some file has that tex
 other text now, further on) or `deleted`. So one edited file costs its own tokens at the end, and never the prefix.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -56,21 +56,26 @@ class Present:
 
 
 def update(
-    entries: Sequence[Entry], present: Iterable[Present], paths: Collection[str] | None = None
+    entries: Sequence[Entry],
+    present: Iterable[Present],
+    paths: Collection[str] | None = None,
+    whole: Sequence[Entry] = (),
 ) -> tuple[Entry, ...]:
     """The manifest after the sources became `present`: old entries keep their place, new texts go to the end.
 
     `paths` are all files there are, also those without a text of their own (emptied, equal to another). New texts
     are ordered coldest first (then by path), so that what will change soonest stands last. A text that comes back
     (a change undone, a file renamed) is current again where it stands, at no cost.
+
+    In a part of a corpus whose manifest is `whole` a new text has the place it has there, if that is behind all others,
+    and one that is new there too stands behind all of both.
     """
     now = {text.key: text for text in present}
     there = {text.path for text in now.values()} if paths is None else paths
     kept = tuple(replace(entry, state=_state(entry, now, there)) for entry in entries)
     known = {entry.key for entry in entries}
     new = sorted((t for t in now.values() if t.key not in known), key=lambda t: (t.heat, t.path))
-    free = kept[-1].position + 1 if kept else 0
-    return kept + tuple(_entry(position, text) for position, text in enumerate(new, start=free))
+    return kept + tuple(_appended(new, kept[-1].position + 1 if kept else 0, whole))
 
 
 def repack(present: Iterable[Present]) -> tuple[Entry, ...]:
@@ -94,5 +99,15 @@ def _state(entry: Entry, now: Mapping[tuple[str, str], Present], paths: Collecti
     return State.SUPERSEDED if entry.path in paths else State.DELETED
 
 
-def _entry(position: int, text: Present) -> Entry:
-    return Entry(position, text.path, text.digest, text.reader, text.tokens)
+def _appended(new: Sequence[Present], free: int, whole: Sequence[Entry]) -> Iterator[Entry]:
+    """Entries of new texts, at positions from `free` on."""
+    texts = {text.key: text for text in new}
+    for entry in whole:
+        if entry.position >= free and entry.key in texts:
+            yield _entry(entry.position, texts.pop(entry.key), entry.path)
+    behind = max(free, whole[-1].position + 1 if whole else 0)
+    yield from (_entry(position, text) for position, text in enumerate(texts.values(), start=behind))
+
+
+def _entry(position: int, text: Present, path: str = "") -> Entry:
+    return Entry(position, path or text.path, text.digest, text.reader, text.tokens)

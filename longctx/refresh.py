@@ -38,7 +38,7 @@ def refresh(corpus: Corpus, *, index: bool = True, retry: bool = False) -> Itera
     yield from run.read()
     corpus.show_files(run.files)
     present = corpus.present(run.heat)
-    corpus.freeze(lambda entries: _updated(corpus, entries, present))
+    corpus.freeze(lambda entries: updated(corpus, tuple(filter(corpus.holds, entries or corpus.whole)), present))
     if not any(sent(record) for record in corpus.files.values()):
         raise CorpusError("nothing readable in " + ", ".join(corpus.record.inputs), _why_empty(corpus.files))
     corpus.store.touch(corpus.record)
@@ -47,8 +47,9 @@ def refresh(corpus: Corpus, *, index: bool = True, retry: bool = False) -> Itera
     yield Refreshed(len(corpus.files), run.changed, len(run.gone))
 
 
-def _updated(corpus: Corpus, entries: tuple[Entry, ...], present: list[Present]) -> tuple[Entry, ...]:
-    after = update(tuple(filter(corpus.holds, entries)), present, corpus.records)
+def updated(corpus: Corpus, entries: tuple[Entry, ...], present: list[Present]) -> tuple[Entry, ...]:
+    """What becomes of these entries when the sources are `present`; a new part of a corpus begins with that one's."""
+    after = update(entries, present, corpus.records, corpus.whole)
     return tuple(e for e in after if e.state is State.CURRENT or corpus.request.carries(e))
 
 
@@ -89,9 +90,9 @@ class _Refresh:
     def read(self) -> Iterator[Event]:
         """Read what is new or changed; one event for each such file."""
         corpus = self._corpus
-        if not corpus.entries:
+        if corpus.is_new:
             corpus.tokenizer.expect_much()
-        found = discover_sources(corpus.request, corpus.paths, heat=not corpus.entries)
+        found = discover_sources(corpus.request, corpus.paths, heat=corpus.is_new)
         with WorkerPool() as pool:
             request = corpus.request
             reader = Reader(

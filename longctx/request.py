@@ -3,10 +3,13 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, chdir, nullcontext
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 
 from ingest import git
 from ingest.errors import IngestError
+from ingest.naming import show
 from ingest.outcome import Outcome
 from ingest.reader import TEXT_LIMIT_BYTES
 from ingest.rules import Selection
@@ -20,10 +23,24 @@ LISTED = "--from-file"
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Of which corpus a request names a part: its id, and the paths left out of it (folders end in a slash)."""
+
+    whole: str
+    left_out: frozenset[str]
+
+    def leaves_out(self, path: str) -> bool:
+        """Whether a path is one of those left out, or in a folder among them."""
+        folders = (path[: at + 1] for at, letter in enumerate(path) if letter == "/")
+        return path in self.left_out or any(folder in self.left_out for folder in folders)
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What a user asks to be a corpus: sources and the rules that select from them; and what reading may need.
 
-    `listed` is a list of further paths (`--from-file`), `folder` where relative paths start.
+    `listed` is a list of further paths (`--from-file`), `folder` where relative paths start. A `part` of a corpus
+    that was read before begins with the order and the tag of that one, so that windows they share are the same.
     """
 
     inputs: tuple[str, ...]
@@ -33,6 +50,7 @@ class Request:
     password: str | None = None
     text_limit_bytes: int = TEXT_LIMIT_BYTES
     folder: str = field(default_factory=os.getcwd)
+    part: Part | None = None
 
     @property
     def public_inputs(self) -> tuple[str, ...]:
@@ -53,8 +71,8 @@ class Request:
 
     def carries(self, entry: Entry) -> bool:
         """Whether a text that is no longer current stays in the prompt: not what was piped in earlier, nor what
-        only an earlier list named."""
-        if entry.path == STDIN_PATH:
+        only an earlier list named, nor what is left out of the whole."""
+        if entry.path == STDIN_PATH or (self.part is not None and self.part.leaves_out(entry.path)):
             return False
         return self.listed is None or entry.state is not State.DELETED
 
@@ -62,6 +80,12 @@ class Request:
     def selection_text(self) -> str:
         """The selection as JSON."""
         return json.dumps(asdict(self.selection), sort_keys=True)
+
+    @property
+    def has_relative_paths(self) -> bool:
+        """Whether what it names depends on its folder."""
+        given = (each for each in self.inputs if each != "-" and not git.is_remote(each))
+        return self.listed is not None or not all(map(os.path.isabs, given))
 
 
 def request_of(record: CorpusRecord) -> Request:
@@ -73,16 +97,30 @@ def request_of(record: CorpusRecord) -> Request:
 
 
 def discover_sources(request: Request, paths: Paths, *, heat: bool = False) -> Iterator[Source | Outcome]:
-    """The files that the request names, now; raises CorpusError where a source is missing."""
-    clones = str(paths.cache / "clones")
+    """The files that the request names, now, wherever this process is; raises CorpusError where a source is missing.
+
+    Sources are found before the first is given, and each is named in full: only until then is it in their folder.
+    """
+    found = discover(
+        request.inputs,
+        request.selection,
+        clone_root=os.path.abspath(paths.cache / "clones"),
+        stdin=request.stdin,
+        from_file=request.listed,
+        heat=heat,
+    )
     try:
-        yield from discover(
-            request.inputs,
-            request.selection,
-            clone_root=clones,
-            stdin=request.stdin,
-            from_file=request.listed,
-            heat=heat,
-        )
+        with _folder_of(request):
+            first = next(found, None)
+        yield from () if first is None else chain((first,), found)
     except IngestError as error:
         raise CorpusError(str(error), error.hint) from error
+
+
+def _folder_of(request: Request) -> AbstractContextManager[None]:
+    """Inside the block relative paths start where those of the request do; raises CorpusError where that is gone."""
+    if not request.has_relative_paths or request.folder == os.getcwd():
+        return nullcontext()
+    if not os.path.isdir(request.folder):
+        raise CorpusError(f"{show(request.folder)}: no such folder", "relative paths of this corpus start there")
+    return chdir(request.folder)

@@ -58,9 +58,11 @@ class LongctxApp(App[Ended]):
         for each in themes.THEMES:
             self.register_theme(each)
         self._wanted_theme = theme or themes.DARK
-        taken = self._wanted_theme if self._wanted_theme in self.available_themes else themes.DARK
-        self.set_reactive(App.theme, taken)  # before anything is drawn: a change draws all of it anew
-        self._known_theme = taken
+        self._known_theme = self._wanted_theme if self._wanted_theme in self.available_themes else themes.DARK
+
+    def on_load(self) -> None:
+        """Take the theme before anything is drawn: a change draws all of it anew."""
+        self.theme = self._known_theme
 
     async def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)
@@ -202,9 +204,13 @@ class LongctxApp(App[Ended]):
         """The terminal closes, or somebody ends this process."""
         self._leave(by_signal=True)
 
-    def _leave(self, *, by_signal: bool = False) -> None:
+    def ended(self, *, by_signal: bool = False) -> Ended:
+        """What there is to be said at the end."""
         turn = self.workspace.answer
-        self.exit(Ended(self.workspace.session, turn.answer if turn is not None else None, by_signal))
+        return Ended(self.workspace.session, turn.answer if turn is not None else None, by_signal)
+
+    def _leave(self, *, by_signal: bool = False) -> None:
+        self.exit(self.ended(by_signal=by_signal))
 
     # --- themes ---------------------------------------------------------------------------------------------------
 

@@ -31,9 +31,9 @@ def run(opening: Open, *, log: Path, theme: str, memory: Path) -> Ended:
     with drawn_apart(log):
         app = LongctxApp(opening, partial(start_backend, log=log), theme=theme, memory=memory)
         ended = asyncio.run(_run(app))
-    if ended is None:
+    if app.return_code:
         raise LongctxError("the terminal UI ended with an error", f"its log: {log}; longctx chat needs no screen")
-    return ended
+    return ended if ended is not None else app.ended(by_signal=True)  # a browser's tab was closed
 
 
 async def _run(app: LongctxApp) -> Ended | None:

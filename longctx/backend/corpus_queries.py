@@ -44,6 +44,5 @@ class CorpusQueries:
         self._corpus.close()
 
     def _effect(self, request: Effect) -> EffectIs:
-        whole = self.shown.whole
-        wanted = leaving_out(whole, request.paths)
-        return effect(self._corpus, self._packed, self.shown, wanted, whole, request.paths)
+        wanted = leaving_out(self.shown.whole, request.paths)
+        return effect(self._corpus, self._packed, self.shown, wanted)

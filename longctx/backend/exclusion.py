@@ -10,13 +10,14 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from ingest.source import from_list
-from longctx.request import Request
+from longctx.corpora import corpus_id
+from longctx.request import Part, Request
 
 _SPECIAL = re.compile(r"[\\*?\[\]!#]")
 
 
 def leaving_out(request: Request, paths: Collection[str]) -> Request:
-    """The request without these files and folders, which end in a slash."""
+    """The request without these files and folders, which end in a slash: for a part of the same corpus."""
     if not paths:
         return request
     selection = request.selection
@@ -29,6 +30,7 @@ def leaving_out(request: Request, paths: Collection[str]) -> Request:
         inputs=inputs,
         selection=replace(selection, exclude=(*selection.exclude, *patterns)),
         listed=None if request.listed is None else _listed(request.listed, paths),
+        part=Part(corpus_id(request.name), frozenset(paths)),
     )
 
 

@@ -6,6 +6,7 @@ Packing takes half a CPU second for ten million tokens, so what comes of it is k
 from array import array
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
+from itertools import takewhile
 
 from cache.keys import BlockKey, child_key
 from cache.stored import StoredBlock
@@ -25,12 +26,14 @@ SCOUT = "scout"
 class Packed:
     """Entries of a corpus in windows, and the keys of these; each is worked out when it is first asked for, and once.
 
-    The entries need not be those that the corpus has now. It stays the caller's, and open.
+    The entries need not be those that the corpus has now. It stays the caller's, and open. Keys of windows that are
+    the same as those of `like` are taken from there.
     """
 
-    def __init__(self, corpus: Corpus, entries: Sequence[Entry]) -> None:
+    def __init__(self, corpus: Corpus, entries: Sequence[Entry], like: "Packed | None" = None) -> None:
         self.entries = tuple(entries)
         self._corpus = corpus
+        self._like = like
         self._keys: dict[BlockKey, list[BlockKey]] = {}
 
     @cached_property
@@ -39,6 +42,12 @@ class Packed:
         tag, tokenizer = self._corpus.record.tag, self._corpus.tokenizer
         lead = len(plan.lead_ids(tokenizer, tag))
         return tuple(Packer(tag, tokenizer, self._corpus.tokenised).pack(self.entries, lead))
+
+    @cached_property
+    def shared(self) -> int:
+        """How many first windows have the same ids as those of `like`: the same texts stand under the same headers."""
+        pairs = zip(self.windows, self._like.windows if self._like else (), strict=False)
+        return sum(1 for _ in takewhile(lambda pair: _content(pair[0]) == _content(pair[1]), pairs))
 
     def stored(self, identity: Identity | None, setup: EngineSetup) -> int | None:
         """How many first windows are in the prefix store for this model; None for an engine that does not use it.
@@ -60,7 +69,9 @@ class Packed:
 
     def _first_of(self, root: BlockKey, stored: Collection[BlockKey]) -> int:
         """How many first windows have their keys among those stored."""
-        known = self._keys.setdefault(root, [])
+        if root not in self._keys:
+            self._keys[root] = self._like._keys.get(root, [])[: self.shared] if self._like else []
+        known = self._keys[root]
         for index, window in enumerate(self.windows):
             if index == len(known):
                 ids = array("I", plan.window_ids(self._corpus, window))
@@ -68,6 +79,11 @@ class Packed:
             if known[index] not in stored:
                 return index
         return len(self.windows)
+
+
+def _content(window: Window) -> list[tuple[object, ...]]:
+    """All that makes a window's ids; a header has the corpus's tag in it."""
+    return [(window.lead, piece.opening, piece.entry.key, piece.part and piece.part.tokens) for piece in window.pieces]
 
 
 def is_of(identity: Identity, row: StoredBlock) -> bool:

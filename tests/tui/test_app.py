@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Markdown, OptionList, Static
 
@@ -21,7 +22,7 @@ from tui.screens.dialogs import Confirm
 from tui.screens.help import Help
 from tui.screens.start import Start, problem, sources_of
 from tui.screens.workspace import Workspace
-from tui.themes import COLOUR_BLIND, DARK, LIGHT, remembered
+from tui.themes import DARK, LIGHT, THEMES, remembered
 
 SESSION = SessionIs(
     id="7f3c0001", title="the [/red] bottleneck", corpus="c", sources=("/src",), turns=2, created_s=0, used_s=0
@@ -135,8 +136,14 @@ def app_with(theme: str | None = None) -> LongctxApp:
     return LongctxApp(template(), start, theme=theme)
 
 
-def test_a_theme_that_there_is_not_is_the_default() -> None:
-    assert [app_with(theme).theme for theme in (COLOUR_BLIND, "[/red]", None)] == [COLOUR_BLIND, DARK, DARK]
+@pytest.mark.parametrize(("wanted", "taken"), [(LIGHT, LIGHT), ("[/red]", DARK)])
+async def test_the_theme_to_begin_with(wanted: str, taken: str) -> None:
+    app = app_with(wanted)
+    async with app.run_test(size=(40, 12)) as pilot:
+        await pilot.pause()
+        assert app.theme == taken
+        expected = next(each for each in THEMES if each.name == taken)
+        assert app.screen.styles.background.rgb == Color.parse(str(expected.background)).rgb
 
 
 def test_without_colours(monkeypatch: pytest.MonkeyPatch) -> None:

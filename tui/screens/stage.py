@@ -59,6 +59,7 @@ class Stage(Screen[None]):
         self.cited: dict[int, Citation] = {}
         self._files_wanted = 0
         self.text_wanted = 0
+        self.engines_typed: dict[str, str] = {}
         self._map_opened = False
 
     def compose(self) -> ComposeResult:

@@ -68,7 +68,10 @@ class Workspace(Stage):
 
     @on(QuestionTakenBack)
     def _take_back(self, event: QuestionTakenBack) -> None:
-        self.prompt.take_back(event.question, event.turn)
+        if event.turn:
+            self.prompt.take_back(event.question, event.turn)
+        else:
+            self.prompt.text = event.question
         self.prompt.focus()
 
     @on(CommandTyped)
@@ -289,7 +292,7 @@ class Workspace(Stage):
     async def action_engines(self) -> None:
         from tui.screens.engines import EnginesScreen
 
-        if wanted := await self.app.push_screen_wait(EnginesScreen(self.link, self.engine_is)):
+        if wanted := await self.app.push_screen_wait(EnginesScreen(self.link, self.engine_is, self.engines_typed)):
             self.start(wanted)
 
     def action_engine_again(self) -> None:

@@ -90,7 +90,9 @@ class ConversationPane(Vertical):
         background: $background;
     }
     ConversationPane:focus-within { border: round $accent; }
-    ConversationPane #turns { height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable; background: $background; }
+    ConversationPane #turns {
+        height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable; background: $background;
+    }
     ConversationPane #column { height: auto; min-height: 100%; }
     ConversationPane .introduction { color: $text-muted; margin: 1 1; height: auto; }
     ConversationPane .notice { color: $text-muted; padding: 0 1; height: auto; margin: 0 0 1 0; }

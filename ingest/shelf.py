@@ -46,6 +46,15 @@ class Shelf:
         ).fetchone()
         return None if row is None else _shelved(row)
 
+    def find(self, digest: str) -> Shelved | None:
+        """The document that these bytes gave last, by whichever reader version; None where there is none."""
+        row = self._connection.execute(
+            "SELECT status, detail, has_secrets, fields, text FROM readings"
+            " WHERE digest = ? AND text IS NOT NULL ORDER BY rowid DESC LIMIT 1",
+            (digest,),
+        ).fetchone()
+        return None if row is None else _shelved(row)
+
     def put(self, digest: str, reader: str, shelved: Shelved) -> None:
         """Keep a reading in place of an older one of the same bytes and reader; a text is never lost to none."""
         document = shelved.document

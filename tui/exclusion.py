@@ -27,7 +27,7 @@ def effect_words(effect: EffectIs) -> Iterator[str]:
     """What would change, a line each."""
     tokens = effect.tokens_after - effect.tokens_before
     yield f"tokens   {effect.tokens_before:,} → {effect.tokens_after:,} ({tokens:+,})"
-    kept = f"the first {effect.windows_kept:,} stay as they are"
+    kept = f"the first {effect.windows_kept:,} stay as they are" if effect.windows_kept else "none stays as it is"
     yield f"windows  {effect.windows_before:,} → {effect.windows_after:,}; {kept}"
     if effect.cached_lost is None:
         yield "cache    not known for this engine: what follows the first change is read again"

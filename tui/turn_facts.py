@@ -118,17 +118,17 @@ def _reading(answer: Mapping[str, Any]) -> Iterator[str]:
     if read is None or whole is None or reading.get("mode") == "full":
         return
     yield f"read {short(read)} of {short(whole)} tokens"
-    unread, partly = _list(reading, "unread"), _list(reading, "partly")
-    yield from left_out([str(path) for path in unread], [str(path) for path in partly])
+    for name, manner in (("unread", "left out"), ("partly", "read in part")):
+        paths = [str(path) for path in _list(reading, name)]
+        yield from left_out(paths, _count(reading, f"{name}_count") or len(paths), manner)
 
 
-def left_out(unread: Sequence[str], partly: Sequence[str]) -> Iterator[str]:
-    """`31 documents left out: a.py, b.py, c.py and 28 more`."""
-    for manner, paths in (("left out", unread), ("read in part", partly)):
-        if paths:
-            more = f" and {len(paths) - PATHS_SHOWN:,} more" if len(paths) > PATHS_SHOWN else ""
-            names = ", ".join(one_line(show(path)) for path in paths[:PATHS_SHOWN])
-            yield f"{counted(len(paths), 'document')} {manner}: {names}{more}"
+def left_out(paths: Sequence[str], count: int, manner: str) -> Iterator[str]:
+    """`31 documents left out: a.py, b.py, c.py and 28 more`, where these paths are the first of so many."""
+    if paths:
+        more = f" and {count - PATHS_SHOWN:,} more" if count > PATHS_SHOWN else ""
+        names = ", ".join(one_line(show(path)) for path in paths[:PATHS_SHOWN])
+        yield f"{counted(count, 'document')} {manner}: {names}{more}"
 
 
 def counted(count: int, noun: str) -> str:

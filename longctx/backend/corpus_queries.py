@@ -31,7 +31,7 @@ class CorpusQueries:
                 yield from files(self._corpus)
             case Windows():
                 cached = self._packed.stored(self.shown.identity, self.shown.setup)
-                yield windows_are(self._corpus, self._packed, cached)
+                yield from windows_are(self._corpus, self._packed, cached)
             case Effect():
                 yield self._effect(request)
             case Text():

@@ -1,19 +1,16 @@
 """Bringing a corpus up to date for a face, and what is told of it then."""
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
+from collections.abc import Callable
 
 from ingest import git
-from ingest.naming import show
 from longctx.answer import summarise
 from longctx.backend.replies import CorpusOpened, Reply
 from longctx.backend.telling import Reading
 from longctx.corpus import Corpus
-from longctx.errors import CorpusError
 from longctx.manifest import stale_tokens, total_tokens
 from longctx.refresh import refresh
-from longctx.request import Request, discover_sources
+from longctx.request import discover_sources
 
 Tell = Callable[[Reply], None]
 
@@ -21,29 +18,11 @@ Tell = Callable[[Reply], None]
 def read(corpus: Corpus, tell: Tell) -> int:
     """Bring a corpus up to date; how many files are new, other or gone since it was read the last time."""
     before = _texts(corpus)
-    with folder_of(corpus.request):
-        reading = Reading(tell, None if before else _total(corpus))
-        for event in refresh(corpus):
-            reading.tell(event)
+    reading = Reading(tell, None if before else _total(corpus))
+    for event in refresh(corpus):
+        reading.tell(event)
     after = _texts(corpus)
     return sum(before.get(path) != after.get(path) for path in before.keys() | after.keys()) if before else 0
-
-
-@contextmanager
-def folder_of(request: Request) -> Iterator[None]:
-    """Inside the block relative paths start where those of the request do."""
-    if request.folder == os.getcwd():
-        yield
-        return
-    try:
-        there = chdir(request.folder)
-        there.__enter__()
-    except OSError as error:
-        raise CorpusError(f"{show(request.folder)}: {error.strerror}", "the relative paths start there") from error
-    try:
-        yield
-    finally:
-        there.__exit__(None, None, None)
 
 
 def corpus_opened(corpus: Corpus, *, changed: int, excluded: tuple[str, ...]) -> CorpusOpened:

@@ -37,7 +37,7 @@ class Desk:
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self.folder = os.getcwd()  # where relative names start; a job may be elsewhere for a while
+        self.folder = os.getcwd()  # where relative names start; a job may be elsewhere for a moment
         self._lock = threading.Lock()
         self._shown: Shown | None = None
 

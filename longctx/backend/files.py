@@ -1,34 +1,21 @@
 """The files of a corpus, what becomes of each in the prompt, and why."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from ingest.outcome import Status
+from longctx.backend.parts import in_parts
 from longctx.backend.replies import FileIs, FilesAre, Sending
 from longctx.corpora import FileRecord
 from longctx.corpus import Corpus
 from longctx.files import cost, sent
-
-PART_FILES = 2000
-PART_CHARS = 1 << 20  # of paths and reasons: names may have thousands
 
 
 def files(corpus: Corpus) -> Iterator[FilesAre]:
     """Every file in order of paths, in parts; `position` is the index of its text in the manifest."""
     places = {entry.key: index for index, entry in enumerate(corpus.entries)}
     rows = (_file(record, places) for record in corpus.files.values())
-    yield from in_parts(rows)
-
-
-def in_parts(rows: Iterable[FileIs]) -> Iterator[FilesAre]:
-    """Files in parts that are soon sent; there is always a last one."""
-    part, size = list[FileIs](), 0
-    for row in rows:
-        if len(part) == PART_FILES or (part and size > PART_CHARS):
-            yield FilesAre(tuple(part), is_last=False)
-            part, size = [], 0
-        part.append(row)
-        size += len(row.path) + len(row.why)
-    yield FilesAre(tuple(part), is_last=True)
+    for part, is_last in in_parts(rows, lambda row: len(row.path) + len(row.why)):
+        yield FilesAre(part, is_last)
 
 
 def _file(record: FileRecord, places: Mapping[tuple[str, str], int]) -> FileIs:

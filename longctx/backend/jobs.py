@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self, assert_never
 
 from longctx import opening
-from longctx.backend.corpus_reading import corpus_opened, folder_of, read
+from longctx.backend.corpus_reading import corpus_opened, read
 from longctx.backend.desk import Desk, Shown
 from longctx.backend.exclusion import leaving_out
 from longctx.backend.kept import session_is, turn_is
@@ -192,8 +192,7 @@ class Jobs:
     def _repack(self, tell: Tell) -> None:
         room, _ = self._here
         changed = read(room.corpus, tell)
-        with folder_of(room.corpus.request):
-            room.corpus.repack()
+        room.corpus.repack()
         self._settle(room, changed, tell)
 
     def _use_engine(self, job: UseEngine, tell: Tell) -> None:

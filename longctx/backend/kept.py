@@ -16,7 +16,7 @@ from longctx.whole_file import whole_file
 
 Sources = Mapping[str, Sequence[str]]
 FOUND_MOST = 200  # turns in which words are looked for
-LISTED_MOST = 200  # files that are named as left out
+LISTED_MOST = 200  # files that are named as left out, not read or read in part
 
 
 def session_is(session: Session, sources: Sources, found: str = "") -> SessionIs:
@@ -45,12 +45,19 @@ def turn_is(turn: Turn) -> TurnIs:
 
 
 def _brief(answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An answer without most of the list of what was left out, which is the same in every turn and may be long."""
-    corpus = answer.get("corpus")
-    if not isinstance(corpus, Mapping):
-        return answer
-    cut = {name: rows[:LISTED_MOST] for name, rows in corpus.items() if isinstance(rows, list)}
-    return {**answer, "corpus": {**corpus, **cut}}
+    """An answer without most of its lists of files, which may be long; beside `unread` and `partly` their counts."""
+    corpus, reading = answer.get("corpus"), answer.get("reading")
+    cut = dict[str, Any]()
+    if isinstance(corpus, Mapping):
+        cut["corpus"] = {**corpus, **{name: rows[:LISTED_MOST] for name, rows in _lists(corpus)}}
+    if isinstance(reading, Mapping):
+        counts = {f"{name}_count": len(paths) for name, paths in _lists(reading)}
+        cut["reading"] = {**reading, **{name: paths[:LISTED_MOST] for name, paths in _lists(reading)}, **counts}
+    return {**answer, **cut}
+
+
+def _lists(values: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    return ((name, each) for name, each in values.items() if isinstance(each, list))
 
 
 def sessions_with(history: History, words: str) -> Iterator[tuple[Session, str]]:

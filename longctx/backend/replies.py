@@ -124,12 +124,13 @@ class TextIs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowsAre:
-    """The windows of the corpus in order. `cached` counts the first ones whose KV is stored for this engine; None
-    where that is not known."""
+    """Some of the windows of the corpus and of its texts, in order; the last part has `is_last`. `cached` counts the
+    first windows of all whose KV is stored for this engine; None where that is not known."""
 
     windows: tuple[WindowIs, ...]
     texts: tuple[TextIs, ...]
     cached: int | None = None
+    is_last: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,7 +115,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """The windows that the corpus is packed into: WindowsAre."""
+    """The windows that the corpus is packed into: WindowsAre, in parts."""
 
 
 @dataclass(frozen=True, slots=True)

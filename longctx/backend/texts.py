@@ -1,6 +1,6 @@
 """A document's text as it was read, in parts, and pages of its file as pictures.
 
-Only what belongs to the open corpus is given: a path names one of its files, never one of the machine.
+A path names a file of the open corpus, never one of the machine; a digest names a text that was read at some time.
 """
 
 import hashlib
@@ -30,8 +30,7 @@ REREAD = "read the sources anew"
 
 def text_parts(corpus: Corpus, wanted: Text) -> Iterator[TextPart]:
     """The text in parts; raises CorpusError where it is not there."""
-    text, is_current = _found(corpus, wanted)
-    document = _document(corpus, text, wanted.path)
+    document, is_current = _found(corpus, wanted)
     length = len(document.text)
     for start in range(0, max(1, length), PART_CHARS):
         chars, is_last = document.text[start : start + PART_CHARS], start + PART_CHARS >= length
@@ -66,19 +65,30 @@ def picture(corpus: Corpus, wanted: Picture) -> PictureIs:
     return PictureIs(path=wanted.path, page=wanted.page, width=drawn.width, height=drawn.height, rgb=drawn.rgb)
 
 
-def _found(corpus: Corpus, wanted: Text) -> tuple[Entry | FileRecord, bool]:
+def _found(corpus: Corpus, wanted: Text) -> tuple[Document, bool]:
     """The text that is wanted, and whether some file still says it."""
     record = corpus.files.get(wanted.path)
     if record is not None and sent(record) and wanted.sha256 in ("", record.digest):
-        return record, True
+        return _document(corpus, record, wanted.path), True
     if not wanted.sha256:
-        return _record(corpus, wanted.path), True
+        return _document(corpus, _record(corpus, wanted.path), wanted.path), True
     entries = [entry for entry in corpus.entries if entry.digest == wanted.sha256]
     if not entries:
-        what = f"{show(wanted.path)}: the text that was read then is no longer part of this corpus"
-        raise CorpusError(what, "it was left out or repacked away since; the session's citation still quotes it")
+        return _earlier(corpus, wanted), False
     best = max(entries, key=lambda entry: (entry.path == wanted.path, entry.state is State.CURRENT))
-    return best, best.state is State.CURRENT
+    return _document(corpus, best, wanted.path), best.state is State.CURRENT
+
+
+def _earlier(corpus: Corpus, wanted: Text) -> Document:
+    """A text that the prompt has no longer: it was left out or repacked away since an answer cited it."""
+    shelved = corpus.shelf.find(wanted.sha256)
+    if shelved is None or shelved.document is None:
+        what = f"{show(wanted.path)}: the text that was read then is no longer stored"
+        raise CorpusError(what, "the cache was emptied since; the session's citation still quotes it")
+    selection = corpus.request.selection
+    if shelved.has_secrets and not (selection.secrets or selection.includes(wanted.path)):
+        raise CorpusError(f"{show(wanted.path)}: that text has secrets in it, which this corpus leaves out")
+    return shelved.document
 
 
 def _record(corpus: Corpus, path: str) -> FileRecord:

@@ -4,13 +4,14 @@ Packing takes half a CPU second for ten million tokens, so what comes of it is k
 """
 
 from array import array
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import takewhile
+from itertools import takewhile, zip_longest
 
 from cache.keys import BlockKey, child_key
 from cache.stored import StoredBlock
 from longctx import plan
+from longctx.backend.parts import in_parts
 from longctx.backend.replies import PieceIs, TextIs, WindowIs, WindowsAre
 from longctx.corpus import Corpus
 from longctx.engines.base import Identity
@@ -21,6 +22,7 @@ from longctx.packing import Packer, Piece, Window
 from longctx.prefix_store import open_store
 
 SCOUT = "scout"
+PIECE_SIZE = 256  # beside which a part of about 4,000 pieces is full
 
 
 class Packed:
@@ -92,14 +94,21 @@ def is_of(identity: Identity, row: StoredBlock) -> bool:
     return bool(model) and row.model.startswith(model) and row.dtype == dtype and row.layout.endswith(f" {attention}")
 
 
-def windows_are(corpus: Corpus, packed: Packed, cached: int | None) -> WindowsAre:
-    """The windows of the corpus and its texts, in order."""
+def windows_are(corpus: Corpus, packed: Packed, cached: int | None) -> Iterator[WindowsAre]:
+    """The windows of the corpus and its texts, in order, in parts."""
     places = {entry.key: index for index, entry in enumerate(packed.entries)}
-    windows = (
-        WindowIs(window.size, tuple(_piece(piece, places) for piece in window.pieces)) for window in packed.windows
-    )
-    texts = (_text(corpus, entry) for entry in packed.entries)
-    return WindowsAre(windows=tuple(windows), texts=tuple(texts), cached=cached)
+    windows = in_parts((_window(window, places) for window in packed.windows), _size)
+    texts = in_parts((_text(corpus, entry) for entry in packed.entries), lambda text: len(text.path))
+    for some, more in zip_longest(windows, texts, fillvalue=((), True)):
+        yield WindowsAre(windows=some[0], texts=more[0], cached=cached, is_last=some[1] and more[1])
+
+
+def _window(window: Window, places: Mapping[tuple[str, str], int]) -> WindowIs:
+    return WindowIs(window.size, tuple(_piece(piece, places) for piece in window.pieces))
+
+
+def _size(window: WindowIs) -> int:
+    return len(window.pieces) * PIECE_SIZE
 
 
 def _piece(piece: Piece, places: Mapping[tuple[str, str], int]) -> PieceIs:

@@ -5,13 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest.rules import Selection
 from ingest.source import Source
-from longctx import paths
+from longctx import paths, plan
 from longctx.backend.exclusion import leaving_out, pattern_of
+from longctx.composing import order_of
+from longctx.corpus import Corpus
+from longctx.manifest import State
+from longctx.refresh import refresh
 from longctx.request import Request, discover_sources
 
 MakeTree = Callable[[dict[str, str | bytes]], Path]
@@ -115,3 +119,112 @@ def test_files_of_globs_and_lists(make_tree: MakeTree, monkeypatch: pytest.Monke
 def test_it_works_from_another_folder(make_tree: MakeTree) -> None:
     root = make_tree({"a.md": "a", "b.md": "b"})
     assert leaving_out(Request(("*.md",), folder=str(root)), ("a.md",)).inputs == ("b.md", "b.md")
+
+
+# --- the prompt of what is left -----------------------------------------------------------------------------------
+
+TEXTS = [f"{folder}/{n}.txt" for folder in ("a", "b") for n in range(5)]
+
+
+def content(path: str) -> str:
+    """Some 1,000 to 5,000 tokens, so that texts share windows and are cut by them."""
+    at = TEXTS.index(path) + 1
+    return "\n".join(f"{path} line {line} says {line * at * 7919 % 1000}" for line in range(at * 97 % 340 + 60))
+
+
+@pytest.fixture
+def many(open_corpus: Callable[..., Corpus], make_tree: MakeTree) -> Corpus:
+    return open_corpus(make_tree({path: content(path) for path in TEXTS}), index=False)
+
+
+def brought_up(corpus: Corpus) -> Corpus:
+    for _ in refresh(corpus, index=False):
+        pass
+    return corpus
+
+
+def windows_of(corpus: Corpus) -> list[tuple[list[int], set[str]]]:
+    """The ids of each window, and the paths in it."""
+    return [(plan.window_ids(corpus, w), {piece.entry.path for piece in w.pieces}) for w in plan.pack(corpus)]
+
+
+def part(whole: Corpus, *left_out: str) -> Corpus:
+    """A corpus without these, up to date; the caller closes it."""
+    return brought_up(Corpus(leaving_out(whole.request, left_out), whole.paths))
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sets(st.sampled_from([*TEXTS, "a/"]), min_size=1, max_size=4), min_size=1, max_size=3))
+def test_windows_before_what_is_left_out_stay_and_what_comes_back_is_the_same(
+    many: Corpus, choices: list[set[str]]
+) -> None:
+    before = windows_of(many)
+    for left_out in choices:
+        with part(many, *left_out) as other:
+            gone = {path for path in TEXTS if path in left_out or ("a/" in left_out and path.startswith("a/"))}
+            assert {entry.path for entry in other.entries} == set(TEXTS) - gone
+            positions = {entry.path: entry.position for entry in many.entries}
+            assert all(entry.position == positions[entry.path] for entry in other.entries)
+            first = next(n for n, (_, paths) in enumerate(before) if paths & gone)
+            same = max(0, first - 1)  # the one before may have room for what came after
+            assert windows_of(other)[:same] == before[:same]
+            assert order_of(other, 0) == order_of(many, 0)
+    with Corpus(many.request, many.paths) as again:
+        assert windows_of(brought_up(again)) == before
+
+
+def test_a_part_and_the_whole_go_on_alike(many: Corpus, tmp_path: Path) -> None:
+    root = tmp_path / "tree"
+    with part(many, "b/4.txt") as other:
+        last = many.entries[-1].position
+        assert many.entries[-1].path == "b/4.txt", "so the part has a gap at its end"
+        (root / "a/0.txt").write_text("other words\n")
+        (root / "b/0.txt").unlink()
+        brought_up(other)
+        brought_up(many)
+        states = [(entry.position, entry.path, entry.state) for entry in other.entries if entry.path[0] != "b"]
+        assert states[0] == (0, "a/0.txt", State.SUPERSEDED)
+        assert states[-1] == (last + 1, "a/0.txt", State.CURRENT)
+        whole = {entry for entry in many.entries if entry.path != "b/4.txt"}
+        assert set(other.entries) == whole, "the whole gives the same place to what the part had first"
+    (root / "a/1.txt").write_text("new words\n")
+    (root / "b/9.txt").write_text("a new file\n")
+    brought_up(many)
+    with part(many, "b/4.txt") as other:
+        current = {entry for entry in many.entries if entry.path != "b/4.txt" and entry.state is State.CURRENT}
+        assert {entry for entry in other.entries if entry.state is State.CURRENT} == current
+    with part(many, "b/4.txt", "a/2.txt") as other:
+        stale = [entry for entry in many.entries if entry.state is not State.CURRENT]
+        assert stale and set(stale) <= set(other.entries), "what is stale keeps its place"
+    with part(many, "b/4.txt", "a/1.txt") as other:
+        assert "a/1.txt" not in {entry.path for entry in other.entries}, "but goes with its file"
+
+
+def test_a_part_is_opened_later_as_it_was(many: Corpus) -> None:
+    with part(many, "a/3.txt") as other:
+        before, record = windows_of(other), other.record
+    with Corpus(many.request, many.paths) as corpus:
+        assert corpus.store.find(record.id).tag == many.record.tag
+    later = Request(many.request.inputs, leaving_out(many.request, ("a/3.txt",)).selection)
+    with Corpus(later, many.paths) as again:
+        assert again.record.id == record.id
+        assert windows_of(brought_up(again)) == before
+        with part(again, "b/1.txt") as less:
+            assert (less.record.tag, less.entries[0]) == (many.record.tag, many.entries[0])
+
+
+def test_a_part_of_a_corpus_that_was_forgotten_begins_anew(many: Corpus) -> None:
+    many.store.remove(many.record.id)
+    with part(many, "a/3.txt") as other:
+        assert [entry.position for entry in other.entries] == list(range(len(TEXTS) - 1))
+        assert other.record.tag == many.record.tag
+
+
+def test_a_part_that_is_repacked_stays_so(many: Corpus, tmp_path: Path) -> None:
+    with part(many, "a/0.txt") as other:
+        (tmp_path / "tree" / "b/0.txt").write_text("other words\n")
+        brought_up(other)
+        other.repack()
+        assert [entry.position for entry in other.entries] == list(range(len(TEXTS) - 1))
+        before = other.entries
+        assert brought_up(other).entries == before

@@ -43,6 +43,7 @@ from longctx.backend.requests import (
     UseEngine,
 )
 from longctx.corpora import CorporaStore
+from longctx.corpus import Corpus
 from longctx.errors import CorpusError, EngineError, LongctxError, StoreError, UsageError
 from longctx.history import History
 from longctx.request import Request
@@ -260,6 +261,26 @@ def test_leaving_out_and_bringing_back(scene: Scene) -> None:
     assert (scene.one(CorpusOpened).files, scene.one(CorpusOpened).excluded) == (1, ("docs/",))
     scene.do(Exclude(()))
     assert scene.one(CorpusOpened).id == whole.id
+
+
+def test_a_session_over_a_part_goes_on_with_the_same_windows(scene: Scene) -> None:
+    scene.open()
+    scene.do(Exclude(("docs/light.md",)))
+    scene.do(Ask(question="How high is the tide?"))
+    session = scene.one(Answered).session
+    assert session is not None
+    with Corpus(Request((str(scene.folder),)), scene.paths) as whole, Corpus(scene.shown.request, scene.paths) as part:
+        assert part.record.id == session.corpus != whole.record.id
+        assert part.record.tag == whole.record.tag
+        entries = part.entries
+        assert set(entries) < set(whole.entries)
+    scene.jobs.close()
+    scene.jobs = Jobs(scene.paths, scene.desk)
+    scene.open(request=None, resume=session.id)
+    with Corpus(scene.shown.request, scene.paths) as again:
+        assert (again.record.tag, again.entries) == (whole.record.tag, entries)
+    scene.do(Ask(question="And what breaks not?"))
+    assert scene.one(Planned).conversation_tokens > 0
 
 
 def test_leaving_out_everything_changes_nothing(scene: Scene) -> None:

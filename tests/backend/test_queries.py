@@ -14,11 +14,12 @@ import pytest
 
 from cache.keys import Fingerprint
 from cache.store import DiskStore
+from ingest.rules import Selection
 from longctx import paths, plan
 from longctx.backend import kept, texts
 from longctx.backend.desk import Desk, Shown
 from longctx.backend.exclusion import leaving_out
-from longctx.backend.files import PART_CHARS, PART_FILES, in_parts
+from longctx.backend.parts import PART_ROWS, PART_SIZE, in_parts
 from longctx.backend.queries import Queries
 from longctx.backend.replies import (
     Checked,
@@ -63,6 +64,7 @@ from longctx.engines.base import Identity, Limits, Prompt, Sampling
 from longctx.engines.opening import EngineSetup
 from longctx.errors import CorpusError, StoreError, UsageError
 from longctx.history import History
+from longctx.manifest import State
 from longctx.refresh import refresh
 from longctx.session import Order, Session, Turn
 
@@ -193,15 +195,12 @@ def test_hostile_names_come_through_as_they_are(
         assert ask.text(name).text == f"text {i}"
 
 
-def test_files_come_in_parts_that_are_soon_sent() -> None:
-    def row(path: str) -> FileIs:
-        return FileIs(path=path, tokens=1, sending=Sending.SENT, status="read")
-
-    short = list(in_parts(row(str(i)) for i in range(PART_FILES + 1)))
-    assert [len(part.files) for part in short] == [PART_FILES, 1]
-    long = list(in_parts(row("x" * PART_CHARS) for _ in range(3)))
-    assert [(len(part.files), part.is_last) for part in long] == [(2, False), (1, True)]
-    assert list(in_parts([])) == [FilesAre((), is_last=True)]
+def test_long_lists_come_in_parts_that_are_soon_sent() -> None:
+    short = list(in_parts(map(str, range(PART_ROWS + 1)), len))
+    assert [(len(part), is_last) for part, is_last in short] == [(PART_ROWS, False), (1, True)]
+    long = list(in_parts(["x" * PART_SIZE] * 3, len))
+    assert [(len(part), is_last) for part, is_last in long] == [(2, False), (1, True)]
+    assert list(in_parts([], len)) == [((), True)]
 
 
 def test_without_a_corpus_it_says_so(ask: Asked) -> None:
@@ -243,6 +242,35 @@ def test_todays_text_and_older_ones(ask: Asked, edited: tuple[Corpus, Path]) -> 
     assert (gone.text, gone.location, gone.is_current) == ("gamma\n", None, False)
 
 
+def test_a_text_that_the_prompt_has_no_longer_is_still_shown(ask: Asked, edited: tuple[Corpus, Path]) -> None:
+    corpus, _ = edited
+    old = {entry.path: entry.digest for entry in corpus.entries if entry.state is State.SUPERSEDED}
+    deleted = next(entry for entry in corpus.entries if entry.path == "c.md")
+    corpus.repack()
+    assert len(corpus.entries) == 2
+    ask.show(corpus)
+    earlier = ask.text("a.md", old["a.md"])
+    assert (earlier.text, earlier.is_current, earlier.location) == ("alpha one\n", False, str(edited[1] / "a.md"))
+    gone = ask.text("c.md", deleted.digest)
+    assert (gone.text, gone.is_current, gone.location) == ("gamma\n", False, None)
+
+
+def test_an_earlier_text_with_secrets_needs_leave(
+    ask: Asked, open_corpus: Callable[..., Corpus], make_tree: Callable[..., Path]
+) -> None:
+    root = make_tree({"a.md": "key = KEYLINE\n"})
+    corpus = open_corpus(root, selection=Selection(secrets=True), index=False)
+    digest = corpus.files["a.md"].digest
+    (root / "a.md").write_text("no key\n")
+    strict = open_corpus(root, index=False)
+    ask.show(strict)
+    with pytest.raises(CorpusError, match="has secrets in it"):
+        ask(Text("a.md", digest))
+    brought_up(corpus).repack()
+    ask.show(corpus)
+    assert ask.text("a.md", digest).text.startswith("key")
+
+
 def test_a_twin_has_its_text_under_its_own_path(ask: Asked, edited: tuple[Corpus, Path]) -> None:
     ask.show(edited[0])
     assert ask.text("sub/twin.md").text == "beta\n"
@@ -258,7 +286,7 @@ def test_a_twin_has_its_text_under_its_own_path(ask: Asked, edited: tuple[Corpus
         ("c.md", "", "no file of this corpus"),
         ("", "", "no file of this corpus"),
         ("pic.bin", "", "left out"),
-        ("a.md", "0" * 64, "no longer part"),
+        ("a.md", "0" * 64, "no longer stored"),
         ("x\x1b[31m\u202e", "", r"x\\x1b\[31m\\u202e: no file"),
     ],
 )
@@ -372,6 +400,23 @@ def test_windows_are_those_that_are_packed(ask: Asked, large: Corpus) -> None:
     assert all(first[1] == second[0] for first, second in itertools.pairwise(ranges))
 
 
+def test_many_windows_and_texts_come_in_parts(
+    ask: Asked, open_corpus: Callable[..., Corpus], make_tree: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("longctx.backend.parts.PART_ROWS", 7)
+    monkeypatch.setattr("longctx.backend.windows.PIECE_SIZE", PART_SIZE // 20)
+    words = "\n".join(f"line {i} says {i * 7919 % 1000}" for i in range(6000))
+    ask.show(open_corpus(make_tree({"z.txt": words, **{f"{i}.md": f"text {i}\n" for i in range(30)}}), index=False))
+    parts = [part for part in ask(Windows()) if isinstance(part, WindowsAre)]
+    assert [part.is_last for part in parts] == [False] * (len(parts) - 1) + [True]
+    assert [len(part.texts) for part in parts] == [7, 7, 7, 7, 3]
+    assert len(parts[0].windows) == 1 and sum(len(part.windows) for part in parts) > 4
+    monkeypatch.undo()
+    whole = ask.one(Windows(), WindowsAre)
+    assert tuple(text for part in parts for text in part.texts) == whole.texts
+    assert tuple(window for part in parts for window in part.windows) == whole.windows
+
+
 def keep(corpus: Corpus, folder: Path, count: int, **others: str) -> None:
     """Put the first windows of a corpus into the prefix store, as the Scout engine does."""
     values = {"model": "abcdefabcdef" + "0" * 20, "dtype": "bfloat16", "layout": "nope-kv/1 dense", "tokenizer": "t"}
@@ -442,27 +487,55 @@ def excluded_from(corpus: Corpus, *left_out: str) -> Corpus:
     return Corpus(leaving_out(corpus.request, left_out), corpus.paths)
 
 
-def test_leaving_out_makes_another_corpus_of_which_nothing_is_kept(
-    ask: Asked, large: Corpus, places: paths.Paths
+def ids_of(corpus: Corpus) -> list[list[int]]:
+    """The windows of a corpus, as they are sent."""
+    return [plan.window_ids(corpus, window) for window in plan.pack(corpus)]
+
+
+def in_common(first: list[list[int]], second: list[list[int]]) -> int:
+    """How many first windows are the same."""
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, second, strict=False))
+    return sum(1 for _ in pairs)
+
+
+@pytest.mark.parametrize(("left_out", "kept", "lost"), [("small.txt", 2, 1), ("z.txt", 2, 1), ("big.txt", 0, 3)])
+def test_windows_before_what_is_left_out_are_kept(
+    ask: Asked, large: Corpus, places: paths.Paths, left_out: str, kept: int, lost: int
 ) -> None:
-    keep(large, places.cache / "prefix", 2)
+    keep(large, places.cache / "prefix", 3)
     ask.show(large, identity=SCOUT)
-    told = ask.one(Effect(("small.txt",)), EffectIs)
-    assert told.tokens_before - told.tokens_after == large.files["small.txt"].tokens
-    assert (told.windows_kept, told.cached_lost) == (0, 2)
-    with excluded_from(large, "small.txt") as other:
-        brought_up(other)
+    told = ask.one(Effect((left_out,)), EffectIs)
+    assert told.tokens_before - told.tokens_after == large.files[left_out].tokens
+    assert (told.windows_before, told.windows_kept, told.cached_lost) == (3, kept, lost)
+    with excluded_from(large, left_out) as other:
+        assert in_common(ids_of(large), ids_of(brought_up(other))) == kept
         assert told.windows_after == len(list(plan.pack(other)))
         assert told.tokens_after == sum(entry.tokens for entry in other.entries)
 
 
-def test_what_the_other_corpus_has_in_the_store_is_kept(ask: Asked, large: Corpus, places: paths.Paths) -> None:
-    with excluded_from(large, "small.txt") as other:
-        keep(brought_up(other), places.cache / "prefix", 1)
+def test_what_the_other_corpus_has_in_the_store_is_not_lost(ask: Asked, large: Corpus, places: paths.Paths) -> None:
     keep(large, places.cache / "prefix", 3)
+    with excluded_from(large, "small.txt") as other:
+        keep(brought_up(other), places.cache / "prefix", 3)
     ask.show(large, identity=SCOUT)
     told = ask.one(Effect(("small.txt",)), EffectIs)
-    assert (told.windows_kept, told.cached_lost) == (1, 2)
+    assert (told.windows_kept, told.cached_lost) == (2, 0)
+
+
+def test_a_corpus_with_a_tag_of_its_own_keeps_it_and_shares_nothing(
+    ask: Asked, large: Corpus, places: paths.Paths
+) -> None:
+    keep(large, places.cache / "prefix", 3)
+    alone = replace(leaving_out(large.request, ("z.txt",)), part=None)
+    with Corpus(alone, large.paths) as other:
+        brought_up(other)
+        assert other.record.tag != large.record.tag
+        tag = other.record.tag
+    with excluded_from(large, "z.txt") as other:
+        assert other.record.tag == tag
+    ask.show(large, identity=SCOUT)
+    told = ask.one(Effect(("z.txt",)), EffectIs)
+    assert (told.windows_kept, told.cached_lost) == (0, 3)
 
 
 def test_leaving_out_nothing_changes_nothing(ask: Asked, large: Corpus) -> None:
@@ -480,6 +553,7 @@ def test_bringing_back_what_was_left_out(ask: Asked, large: Corpus) -> None:
         told = ask.one(Effect(()), EffectIs)
     assert told.tokens_after == sum(entry.tokens for entry in large.entries)
     assert told.windows_after == len(list(plan.pack(large)))
+    assert told.windows_kept == 0, "what comes back stands first"
 
 
 def test_other_files_may_be_left_out_in_their_place(ask: Asked, large: Corpus) -> None:
@@ -497,9 +571,11 @@ def test_a_twin_takes_the_place_of_a_text_that_is_left_out(ask: Asked, edited: t
     files = ask.files()
     stale = sum(text.tokens for text in ask.one(Windows(), WindowsAre).texts if text.is_stale)
     alone = ask.one(Effect(("b.md",)), EffectIs)
-    assert alone.tokens_before - alone.tokens_after == stale, "its twin has the text; what is stale goes too"
+    assert alone.tokens_before == alone.tokens_after, "its twin has the text"
     both = ask.one(Effect(("b.md", "sub/")), EffectIs)
-    assert both.tokens_after == files["a.md"].tokens
+    assert both.tokens_after == files["a.md"].tokens + stale, "what is stale keeps its place"
+    all_three = ask.one(Effect(("a.md", "b.md", "c.md", "no.md")), EffectIs)
+    assert all_three.tokens_after == files["b.md"].tokens, "but goes with its file"
 
 
 def test_leaving_out_everything(ask: Asked, large: Corpus) -> None:

@@ -28,6 +28,16 @@ def test_a_reading_comes_back_after_a_restart(tmp_path: Path) -> None:
     assert again.has("d", "pdf/1") and not again.has("d", "pdf/2")
 
 
+def test_a_text_is_found_by_its_bytes_alone(shelf: Shelf) -> None:
+    assert shelf.find("d") is None
+    for reader in ("pdf/2", "pdf/1", "pdf/3"):
+        shelf.put("d", reader, Shelved(Status.READ, reader, DOCUMENT))
+    shelf.put("d", "pdf/4", Shelved(Status.BROKEN, "no page tree", None))
+    assert shelf.find("d") == Shelved(Status.READ, "pdf/3", DOCUMENT)
+    shelf.put("d", "pdf/1", Shelved(Status.READ, "again", DOCUMENT))
+    assert shelf.find("d") == Shelved(Status.READ, "again", DOCUMENT)
+
+
 def test_a_reason_without_a_text_is_no_text(shelf: Shelf) -> None:
     shelf.put("d", "pdf/1", Shelved(Status.BROKEN, "no page tree", None))
     assert not shelf.has("d", "pdf/1")

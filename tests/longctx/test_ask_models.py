@@ -38,8 +38,11 @@ class Scene:
     def words(self, *words: str | Path) -> list[str]:
         return [sys.executable, "-P", "-m", "longctx", *map(str, words), "-e", "scripted", "-m", str(self.script)]
 
-    def run(self, *words: str | Path, stdin: bytes = b"", **env: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(self.words(*words), input=stdin, capture_output=True, env={**os.environ, **env})
+    def run(
+        self, *words: str | Path, stdin: bytes = b"", cwd: Path | None = None, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        environ = {**os.environ, **env}
+        done = subprocess.run(self.words(*words), input=stdin, capture_output=True, env=environ, cwd=cwd)
         out, err = done.stdout.decode(), done.stderr.decode()
         assert "Traceback" not in err
         return subprocess.CompletedProcess(done.args, done.returncode, out, err)
@@ -205,6 +208,28 @@ def test_a_session_goes_on_by_its_sources_by_its_id_and_by_nothing(scene: MakeSc
         refused = made.run("ask", other, "and now?", *words)
         assert refused.returncode == 2
         assert refused.stdout == ""
+
+
+@pytest.mark.parametrize("sources", [["."], ["docs", "tides.md"], ["*.md", "docs"], ["docs/**/*.md"]])
+def test_a_session_goes_on_from_any_folder(scene: MakeScene, tmp_path: Path, sources: list[str]) -> None:
+    made = scene("Still seven.", "And again.", "Once more.")
+    (made.root / "docs").mkdir()
+    (made.root / "docs" / "pier.md").write_text("# Pier\n\nThe pier is 90 metres long.\n")
+    other = tmp_path / "other"
+    (other / "docs").mkdir(parents=True)
+    (other / "docs" / "wrong.md").write_text("Nothing of it.\n")
+    (other / "tides.md").write_text("Nothing.\n")
+    first = json.loads(made.run("ask", *sources, QUESTION, "--json", cwd=made.root).stdout)
+    for words in (("-c",), ("-r", first["session"])):
+        done = made.run("ask", "and now?", "--json", *words, "-o", "answer.json", cwd=other)
+        assert done.returncode == 0, done.stderr
+        answer = json.loads((other / "answer.json").read_text())
+        (other / "answer.json").unlink()
+        assert (answer["session"], answer["corpus"]) == (first["session"], first["corpus"])
+    made.root.rename(tmp_path / "moved")
+    done = made.run("ask", "and now?", "-c", cwd=other)
+    assert done.returncode != 0
+    assert "no such" in done.stderr
 
 
 def test_nothing_to_go_on_with_is_said(scene: MakeScene) -> None:

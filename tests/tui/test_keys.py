@@ -68,6 +68,11 @@ def test_the_footer_shows_whole_keys_only() -> None:
     assert fitting(keys, 3) == []
 
 
+def test_what_fits_is_not_cut_off() -> None:
+    keys = [Shown("ctrl+b", "corpus", letter) for letter in "abcdefghijklmno"]
+    assert all(len(fitting(keys, room)) == room // len("^b corpus  ") for room in (110, 120, 121, 142, 143))
+
+
 def test_a_narrow_footer_has_few_keys_and_help_among_them() -> None:
     commands = [Shown("escape", "stop", "stop"), Shown("f1", "help", "help")]
     many = [*(Shown(letter, "something", letter) for letter in "abcdef"), *commands]

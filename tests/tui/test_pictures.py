@@ -145,8 +145,11 @@ FILES = (
     ),
 )
 WINDOWS = replies.WindowsAre(
-    tuple(replies.WindowIs(7_000 + 100 * i, (replies.PieceIs(i), replies.PieceIs(i + 1))) for i in range(6)),
-    tuple(replies.TextIs(path=path, sha256=("a" if "alerts.py" in path else "b") * 64, tokens=t) for path, t in PATHS),
+    windows=tuple(replies.WindowIs(7_000 + 100 * i, (replies.PieceIs(i), replies.PieceIs(i + 1))) for i in range(6)),
+    texts=tuple(
+        replies.TextIs(path=path, sha256=("a" if "alerts.py" in path else "b") * 64, tokens=tokens)
+        for path, tokens in PATHS
+    ),
     cached=5,
 )
 PLANNED = replies.Planned(

@@ -83,6 +83,8 @@ def test_what_was_not_read_is_named() -> None:
     assert said(reading=reading)[-1] == (
         r"read 118K of 3.20M tokens · 4 documents left out: a\n.md, b, c and 1 more · 1 document read in part: p"
     )
+    counted = said(reading={**reading, "unread_count": 3_000, "partly_count": 1})[-1]
+    assert "3,000 documents left out: a\\n.md, b, c and 2,997 more · 1 document read" in counted
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from tui.widgets.prompt import Prompt
 from tui.widgets.source import SourcePane
 from tui.widgets.status_line import StatusLine
 from tui.widgets.window_panel import WindowPanel
+from tui.window_parts import WindowParts
 
 LONG_PREFILL_S = 5.0
 LONG_PREFILL_TOKENS = 200_000  # where no rate is known
@@ -104,7 +105,9 @@ class Stage(Screen[None]):
             self.say(NO_BACKEND, "error")
             return False
         self._working = job
-        self.header.say(doing=DOING.get(type(job), "opening"))
+        doing = DOING.get(type(job), "opening")
+        self.header.say(doing=doing)
+        self.prompt.show_state("" if isinstance(job, requests.NewSession) else f"{doing}… esc stops it")
         return True
 
     def stop(self) -> bool:
@@ -168,18 +171,19 @@ class Stage(Screen[None]):
         self.corpus.show_corpus(corpus)
         self._files_wanted += 1
         self.request(requests.Files(), partial(self._told_files, self._files_wanted))
-        self.request(requests.Windows(), self._told_windows)
+        self.request(requests.Windows(), WindowParts(self._show_windows).take)
 
     def _engine_opened(self, engine: replies.EngineOpened) -> None:
         self.engine_is = engine
         self.header.say(engine=status.engine_words(engine))
         self.window.show_engine(engine)
-        self.request(requests.Windows(), self._told_windows)
+        self.request(requests.Windows(), WindowParts(self._show_windows).take)
 
     def _session_opened(self, opened: replies.SessionOpened) -> None:
         self._take_session(opened.session)
         self.planned, self.cited = None, {}
         self.conversation.show_turns(opened.turns)
+        self.prompt.set_history([turn.question for turn in opened.turns if not turn.summary_of])
 
     def _take_session(self, session: replies.SessionIs | None) -> None:
         self.session = session
@@ -206,13 +210,14 @@ class Stage(Screen[None]):
             self._take_session(answered.session)
         self.conversation.finish(answered)
         self.window.show_answer(answered.turn.answer)
-        self.request(requests.Windows(), self._told_windows)
+        self.request(requests.Windows(), WindowParts(self._show_windows).take)
 
     def _ended(self, doing: str) -> None:
         self._job = None
         self._close_map()
         self.corpus.end_reading()
         self.window.end()
+        self.prompt.show_state("")
         self.header.say(doing=doing)
 
     def _failed(self, failed: replies.Failed) -> None:
@@ -232,10 +237,9 @@ class Stage(Screen[None]):
         if isinstance(reply, replies.FilesAre) and wanted == self._files_wanted:
             self.corpus.add_files(reply)
 
-    def _told_windows(self, reply: Reply) -> None:
-        if isinstance(reply, replies.WindowsAre):
-            self.window.show_windows(reply)
-            self.corpus.show_cached(cached_files(reply))
+    def _show_windows(self, windows: replies.WindowsAre) -> None:
+        self.window.show_windows(windows)
+        self.corpus.show_cached(cached_files(windows))
 
     def told_text(self, wanted: int, reply: Reply) -> None:
         if wanted != self.text_wanted:

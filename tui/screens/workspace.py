@@ -57,10 +57,8 @@ class Workspace(Stage):
         if self.start(requests.Ask(question=event.question, instead_of=event.instead_of)):
             self._show_answering()
             self.conversation.begin(event.question, event.instead_of)
-        elif event.instead_of is not None:
-            self.prompt.take_back(event.question, event.instead_of)
         else:
-            self.prompt.text = event.question
+            self.prompt.take_back(event.question, event.instead_of or "")
 
     def _show_answering(self) -> None:
         self.cited = {}
@@ -68,11 +66,7 @@ class Workspace(Stage):
 
     @on(QuestionTakenBack)
     def _take_back(self, event: QuestionTakenBack) -> None:
-        if event.turn:
-            self.prompt.take_back(event.question, event.turn)
-        else:
-            self.prompt.text = event.question
-        self.prompt.focus()
+        self.prompt.take_back(event.question, event.turn)
 
     @on(CommandTyped)
     def _typed(self, event: CommandTyped) -> None:
@@ -371,7 +365,7 @@ class Workspace(Stage):
     @on(EditorWanted)
     def _edit(self, event: EditorWanted) -> None:
         def edit() -> None:
-            self.prompt.text = edited(event.text, os.environ)
+            self.prompt.set_text(edited(event.text, os.environ))
 
         self._on_terminal(edit)
 

@@ -1,6 +1,6 @@
 """The footer: the keys that are useful now, as many as fit; a click on one presses it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from textual.app import ComposeResult
@@ -29,7 +29,8 @@ class Shown:
 
     @property
     def cells(self) -> int:
-        return Content(brief_name(self.key)).cell_length + Content(self.what).cell_length + 2
+        """What it takes with the gap behind it."""
+        return Content(brief_name(self.key)).cell_length + Content(self.what).cell_length + 3
 
 
 class KeyLine(Footer):
@@ -66,15 +67,15 @@ def useful(active: Mapping[str, ActiveBinding], *, stops: bool) -> list[Shown]:
 
 
 def fitting(keys: Sequence[Shown], room: int) -> list[Shown]:
-    """The keys that fit in so many cells; on a narrow screen some few."""
-    chosen: Iterable[Shown] = keys
+    """The keys that fit in so many cells, in their order; on a narrow screen some few."""
+    chosen: Sequence[Shown] = keys
     if room < NARROW_CELLS:
         always = [each for each in keys if each.rank == 1]
         chosen = [*always[: NARROW_KEYS - 2], *always[-2:]] if len(always) > NARROW_KEYS else always
     fit: list[Shown] = []
-    for each in chosen:
+    for each in sorted(chosen, key=lambda key: key.rank):
         room -= each.cells
         if room < 0:
             break
         fit.append(each)
-    return fit
+    return [each for each in chosen if each in fit]

@@ -10,4 +10,5 @@ def cached_files(windows: WindowsAre) -> frozenset[str] | None:
     stored = {piece.text for window in windows.windows[: windows.cached] for piece in window.pieces}
     missing = {piece.text for window in windows.windows[windows.cached :] for piece in window.pieces}
     current = {place: text.path for place, text in enumerate(windows.texts) if not text.is_stale}
-    return frozenset(path for place, path in current.items() if place in stored - missing)
+    whole = stored - missing
+    return frozenset(path for place, path in current.items() if place in whole)

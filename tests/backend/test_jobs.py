@@ -279,7 +279,7 @@ def test_a_session_over_a_part_goes_on_with_the_same_windows(scene: Scene) -> No
     scene.open(request=None, resume=session.id)
     with Corpus(scene.shown.request, scene.paths) as again:
         assert (again.record.tag, again.entries) == (whole.record.tag, entries)
-    scene.do(Ask(question="And what breaks not?"))
+    scene.do(Ask(question="And the neap tide?"))
     assert scene.one(Planned).conversation_tokens > 0
 
 

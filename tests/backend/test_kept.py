@@ -13,7 +13,10 @@ def told(answer: dict[str, Any]) -> Any:
 
 def test_long_lists_of_what_was_not_read_are_cut() -> None:
     paths = [f"{n}.md" for n in range(3_000)]
-    answer = {"reading": {"mode": "focus", "unread": paths, "partly": ["p.md"]}, "corpus": {"skipped": paths}}
+    answer: dict[str, Any] = {
+        "reading": {"mode": "focus", "unread": paths, "partly": ["p.md"]},
+        "corpus": {"skipped": paths},
+    }
     reading = told(answer)["reading"]
     assert (reading["mode"], len(reading["unread"]), reading["unread_count"]) == ("focus", LISTED_MOST, 3_000)
     assert (reading["partly"], reading["partly_count"]) == (["p.md"], 1)

@@ -39,7 +39,7 @@ class Scene:
         return [sys.executable, "-P", "-m", "longctx", *map(str, words), "-e", "scripted", "-m", str(self.script)]
 
     def run(
-        self, *words: str | Path, stdin: bytes = b"", cwd: Path | None = None, **env: str
+        self, *words: str | Path, stdin: bytes = b"", cwd: Path | str | None = None, **env: str
     ) -> subprocess.CompletedProcess[str]:
         environ = {**os.environ, **env}
         done = subprocess.run(self.words(*words), input=stdin, capture_output=True, env=environ, cwd=cwd)

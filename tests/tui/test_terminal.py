@@ -31,7 +31,6 @@ class Terminal:
         environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "TEXTUAL_ANIMATIONS": "none"}
         command = ["-P", "-m", "longctx", "tui", *words]
         self.child = pexpect.spawn(sys.executable, command, env=environment, dimensions=(lines, columns), cwd=ROOT)
-        self.modes = termios.tcgetattr(self.child.child_fd)
 
     @property
     def text(self) -> str:
@@ -68,6 +67,17 @@ class Terminal:
         self.child.wait()
         return self.child.exitstatus if self.child.exitstatus is not None else -(self.child.signalstatus or 0)
 
+    @property
+    def is_cooked(self) -> bool:
+        """Whether the terminal edits lines and echoes again."""
+        modes: int = termios.tcgetattr(self.child.child_fd)[3]
+        return bool(modes & termios.ECHO) and bool(modes & termios.ICANON)
+
+    def hang_up(self) -> None:
+        """Close the terminal, as a window is closed."""
+        self.child.ptyproc.fileobj.close()
+        self.child.closed = self.child.ptyproc.closed = True
+
     def processes(self) -> list[int]:
         """All processes that this program began, itself among them."""
         mark = f"LONGCTX_HOME={os.environ['LONGCTX_HOME']}".encode()
@@ -102,7 +112,8 @@ def gone(terminal: Terminal) -> bool:
 def terminal(home: Path) -> Iterator[Terminal]:
     opened = Terminal(home, "sample_corpora/repository", "--engine", "scripted", "--model", str(TOUR))
     yield opened
-    opened.child.close(force=True)
+    if not opened.child.closed:
+        opened.child.close(force=True)
     for pid in opened.processes():
         os.kill(pid, signal.SIGKILL)
 
@@ -129,7 +140,7 @@ def test_from_start_to_quit(terminal: Terminal) -> None:
     assert b"\x1b[?1049l" in terminal.raw and b"\x1b[?25h" in terminal.raw and b"\x1b[?1000l" in terminal.raw
     said = terminal.raw.rpartition(b"\x1b[?1049l")[2]
     assert b"longctx tui -r " in said
-    assert termios.tcgetattr(terminal.child.child_fd)[:4] == terminal.modes[:4] if not terminal.child.closed else True
+    assert terminal.is_cooked
     assert gone(terminal)
 
 
@@ -146,7 +157,7 @@ def test_ctrl_c_twice_leaves_nothing_behind(terminal: Terminal) -> None:
 def test_closing_the_terminal_leaves_nothing_behind(terminal: Terminal) -> None:
     terminal.wait(is_ready)
     assert len(terminal.processes()) >= 2
-    terminal.child.close(force=False)
+    terminal.hang_up()
     assert gone(terminal)
 
 

@@ -45,6 +45,8 @@ async def test_the_link_becomes_a_cookie(client: TestClient) -> None:  # type: i
     assert first.status == 303
     cookie = first.cookies[COOKIE]
     assert cookie["httponly"] and cookie["samesite"] == "Strict"
-    assert (await client.get("/")).status == 200
+    page = await client.get("/")
+    assert page.status == 200
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'self';")  # no font from elsewhere
     for headers in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}, {"Host": "localhost"}):
         assert (await client.get("/", headers=headers)).status == 403

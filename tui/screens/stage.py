@@ -62,6 +62,7 @@ class Stage(Screen[None]):
         self.text_wanted = 0
         self.engines_typed: dict[str, str] = {}
         self._map_opened = False
+        self._asks_when_ready = False
 
     def compose(self) -> ComposeResult:
         self.header = StatusLine(id="header")
@@ -86,6 +87,11 @@ class Stage(Screen[None]):
         """Whether an answer is on its way."""
         return self._job is not None and isinstance(self._working, ANSWERS)
 
+    @property
+    def is_preparing(self) -> bool:
+        """Whether a job is on its way after which a question can be asked."""
+        return self._job is not None and not self.is_answering
+
     # --- jobs -----------------------------------------------------------------------------------------------------
 
     def begin(self, opening: requests.Open | None = None) -> None:
@@ -98,17 +104,26 @@ class Stage(Screen[None]):
     def start(self, job: requests.Job) -> bool:
         """Send a job, unless one is on its way; whether it was sent."""
         if self._job is not None:
-            self.say(f"{DOING.get(type(self._working), 'reading')} is not done yet: esc stops it, then ask again")
+            self.say(f"{self._doing} is not done yet: esc stops it")
             return False
         self._job = self.link.request(self, job, self._worked)
         if self._job is None:
             self.say(NO_BACKEND, "error")
             return False
         self._working = job
-        doing = DOING.get(type(job), "opening")
-        self.header.say(doing=doing)
-        self.prompt.show_state("" if isinstance(job, requests.NewSession) else f"{doing}… esc stops it")
+        self.header.say(doing=self._doing)
+        self.prompt.show_state("" if isinstance(job, requests.NewSession) else f"{self._doing}… esc stops it")
         return True
+
+    def ask_when_ready(self) -> None:
+        """What stands in the prompt is asked once the job that runs is done; not where it fails or is stopped."""
+        if self.is_preparing:
+            self._asks_when_ready = True
+            self.prompt.show_state(f"{self._doing}… your question is asked then; esc stops it")
+
+    @property
+    def _doing(self) -> str:
+        return DOING.get(type(self._working), "opening")
 
     def stop(self) -> bool:
         """Stop the job; whether one runs."""
@@ -219,6 +234,9 @@ class Stage(Screen[None]):
         self.window.end()
         self.prompt.show_state("")
         self.header.say(doing=doing)
+        asks, self._asks_when_ready = self._asks_when_ready, False
+        if asks and doing == "ready":
+            self.prompt.action_send()
 
     def _failed(self, failed: replies.Failed) -> None:
         """Say what failed where it belongs: in the conversation, or in a word where it was a step aside."""

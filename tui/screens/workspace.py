@@ -54,11 +54,12 @@ class Workspace(Stage):
 
     @on(QuestionAsked)
     def _asked(self, event: QuestionAsked) -> None:
-        if self.start(requests.Ask(question=event.question, instead_of=event.instead_of)):
+        if not self.is_preparing and self.start(requests.Ask(question=event.question, instead_of=event.instead_of)):
             self._show_answering()
             self.conversation.begin(event.question, event.instead_of)
         else:
             self.prompt.take_back(event.question, event.instead_of or "")
+            self.ask_when_ready()
 
     def _show_answering(self) -> None:
         self.cited = {}

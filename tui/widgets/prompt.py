@@ -49,9 +49,9 @@ class Prompt(TextArea):
     the commands. **ctrl+g** opens the text in `$EDITOR`. **esc** stops an answer.
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "Ask", id="prompt.send", priority=True),
-        Binding("ctrl+j,shift+enter", "new_line", "New line", id="prompt.newline", show=False, priority=True),
-        Binding("tab", "complete", "Take completion", id="prompt.complete", show=False, priority=True),
+        Binding("enter", "send", "Ask", id="prompt.send"),
+        Binding("ctrl+j,shift+enter", "new_line", "New line", id="prompt.newline", show=False),
+        Binding("tab", "complete", "Take completion", id="prompt.complete", show=False),
         Binding("escape", "leave", "Stop", id="prompt.leave", show=False),
         Binding("ctrl+g", "editor", "Editor", id="prompt.editor", show=False),
     ]
@@ -96,6 +96,20 @@ class Prompt(TextArea):
         self.set_class(bool(state), "-held")
 
     # --- keys -------------------------------------------------------------------------------------------------------
+
+    async def _on_key(self, event: events.Key) -> None:
+        """What TextArea would take for text. A binding with priority would overtake the letters typed before it."""
+        match event.key:
+            case "enter":
+                self.action_send()
+            case "ctrl+j" | "shift+enter":
+                self.action_new_line()
+            case "tab" if self._completions.marked is not None:
+                self.action_complete()
+            case _:
+                return
+        event.prevent_default()
+        event.stop()
 
     def action_send(self) -> None:
         """Ask, or take the completion; behind a backslash begin a new line."""

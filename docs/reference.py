@@ -126,15 +126,21 @@ def draw() -> None:
 def terminal_ui() -> str:
     """A picture of the terminal UI: a scripted answer over a sample, its second citation opened."""
     os.chdir(DOCS.parent)
+    home = os.environ.get("LONGCTX_HOME")
     with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_terminal_ui(Path(folder) / "backend.log"))
+        os.environ["LONGCTX_HOME"] = folder  # its session is nobody's
+        try:
+            return asyncio.run(_terminal_ui(Path(folder) / "backend.log"))
+        finally:
+            os.environ.pop("LONGCTX_HOME")
+            os.environ.update({"LONGCTX_HOME": home} if home is not None else {})
 
 
 async def _terminal_ui(log: Path) -> str:
     from longctx.backend.client import start_backend
     from tui.app import LongctxApp
 
-    app = LongctxApp(_opening(), partial(start_backend, log=log))
+    app = LongctxApp(_opening(), partial(start_backend, log=log), theme="longctx-dark")
     async with app.run_test(size=(132, 36)) as pilot:
         await _until(pilot, lambda shown: "ready" in shown and "tidewatch/" in shown)
         app.workspace.post_message(_asked(CHAT[0]))
@@ -151,7 +157,7 @@ def _opening() -> "Open":
     from longctx.settings import Settings
 
     settings = Settings(engine="scripted", model=str(DOCS / "examples" / "tour.toml"))
-    return Open(request=Request((SAMPLE,)), settings=settings, asking=Asking(), is_kept=False, title="Tide warnings")
+    return Open(request=Request((SAMPLE,)), settings=settings, asking=Asking(), title="Tide warnings")
 
 
 def _asked(question: str) -> Any:

@@ -48,6 +48,18 @@ def test_every_command_is_in_the_reference_and_gives_an_example() -> None:
         assert re.search(rf"^ (?:.*\| )?longctx {name}", section, re.MULTILINE), f"{name} has no example"
 
 
+@pytest.mark.slow
+def test_the_picture_of_the_terminal_ui_is_what_it_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times, and so how many digits they have, are of each run."""
+    monkeypatch.chdir(ROOT)
+
+    def shown(svg: str) -> set[str]:
+        return {word for word in reference().words(svg).split() if not re.search(r"\d|[█▓▚░]", word)}
+
+    written = (ROOT / "docs" / "tui.svg").read_text("utf-8")
+    assert shown(reference().terminal_ui()) == shown(written), "run python docs/reference.py"
+
+
 @pytest.mark.parametrize("command", re.findall(r"(?:^|\| )(longctx [^\n]+)", SHELL, re.MULTILINE))
 def test_the_readmes_commands_exist(command: str) -> None:
     """Every command line of the README parses: its words and options are known."""

@@ -17,7 +17,7 @@ def windows(texts: int, a_window: int, cached: int | None) -> WindowsAre:
 
 def test_files_whose_every_piece_is_stored_are_cached() -> None:
     assert cached_files(windows(6, 2, None)) is None
-    assert cached_files(windows(6, 2, 2)) == {"1", "2", "3"}, "not what is stale"
+    assert cached_files(windows(6, 2, 2)) == frozenset("123"), "not what is stale"
     cut = WindowsAre(windows=(WindowIs(9, (PieceIs(0),)), WindowIs(9, (PieceIs(0),))), texts=windows(1, 1, 1).texts)
     assert cached_files(WindowsAre(windows=cut.windows, texts=cut.texts, cached=1)) == frozenset()
 

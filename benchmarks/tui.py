@@ -5,6 +5,7 @@
 CPU seconds of the UI's own process, each subject in a process of its own, taking turns; the median over the rounds.
 `blocks` opens a folder of generated files through the real backend, asks, and opens a source: the longest that the
 event loop was kept by one callback, in CPU seconds of its thread, with Python's garbage collection and without it.
+Python collects as it does in `longctx tui`: `left alone` is what it does where nobody waits.
 """
 
 import argparse

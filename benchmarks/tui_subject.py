@@ -36,6 +36,7 @@ from longctx.backend.requests import Open
 from longctx.citations import Citation, CitationStatus
 from longctx.request import Request
 from longctx.settings import Settings
+from tui.garbage import CALM_LOOKS, LOOK_S, collected_when_idle
 
 SIZE, WIDE = (120, 40), (160, 50)
 PARTS = 40
@@ -64,9 +65,15 @@ def main() -> None:
 class Alone(App[None]):
     """An app of one widget, or of none."""
 
+    idle_s = 0.0
+
     def __init__(self, widget: Widget | None = None) -> None:
         super().__init__()
         self._widget = widget
+        self.painted = asyncio.Event()
+
+    def on_ready(self) -> None:
+        self.painted.set()
 
     def compose(self) -> ComposeResult:
         if self._widget is not None:
@@ -76,7 +83,8 @@ class Alone(App[None]):
 @asynccontextmanager
 async def shown(widget: Widget) -> AsyncIterator[Pilot[Any]]:
     """The widget on a screen, with nothing left to do."""
-    async with Alone(widget).run_test(size=SIZE) as pilot:
+    app = Alone(widget)
+    async with collected_when_idle(app), app.run_test(size=SIZE) as pilot:
         await idle()
         yield pilot
 
@@ -342,7 +350,7 @@ async def loop(folder: str, home: str) -> dict[str, Any]:
     app = LongctxApp(opening, partial(start_backend, log=new_log(Path(home))))
     blocks = Blocks()
     with blocks.watched():
-        async with app.run_test(size=WIDE):
+        async with collected_when_idle(app), app.run_test(size=WIDE):
             await _scripted(app, blocks)
     return blocks.told()
 
@@ -365,6 +373,8 @@ async def _scripted(app: Any, blocks: Blocks) -> None:
     blocks.phase = "a source"
     workspace.post_message(FileChosen(workspace.corpus.paths[0]))
     await idle()
+    blocks.phase = "left alone"
+    await asyncio.sleep((CALM_LOOKS + 2) * LOOK_S)
     blocks.phase = "ending"
 
 

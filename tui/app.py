@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
@@ -55,6 +55,8 @@ class LongctxApp(App[Ended]):
         self._start = start
         self._memory = memory
         self._interrupted_s = -TWICE_S
+        self.painted = asyncio.Event()
+        self._touched_s = time.monotonic()
         for each in themes.THEMES:
             self.register_theme(each)
         self._wanted_theme = theme or themes.DARK
@@ -71,10 +73,23 @@ class LongctxApp(App[Ended]):
         await self.push_screen(self.workspace)
         self.call_after_refresh(self._begin)
 
+    @property
+    def idle_s(self) -> float:
+        """For how long nobody has touched a key or the mouse; zero while a job runs."""
+        is_working = self.workspace.is_answering or self.workspace.is_preparing
+        return 0.0 if is_working else time.monotonic() - self._touched_s
+
+    async def on_event(self, event: events.Event) -> None:
+        """Know when a key or the mouse is touched."""
+        if isinstance(event, events.InputEvent):
+            self._touched_s = time.monotonic()
+        await super().on_event(event)
+
     # --- the backend ----------------------------------------------------------------------------------------------
 
     async def _begin(self) -> None:
         """Start the backend; its own screen asks what to open where nothing was named."""
+        self.painted.set()
         if not await self._connect():
             return
         if is_unnamed(self._opening):

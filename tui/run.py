@@ -19,6 +19,7 @@ from longctx.backend.logs import opened
 from longctx.backend.requests import Open
 from longctx.errors import LongctxError
 from tui.app import Ended, LongctxApp
+from tui.garbage import collected_when_idle
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 GRACE_S = 10.0  # a terminal that has gone may take nothing any more; then this process ends without it
@@ -42,7 +43,8 @@ async def _run(app: LongctxApp) -> Ended | None:
         loop.add_signal_handler(number, _leave, app)
     following = asyncio.create_task(_follow_parent(app)) if is_web() else None
     try:
-        return await app.run_async()
+        async with collected_when_idle(app):
+            return await app.run_async()
     finally:
         if following is not None:
             following.cancel()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import OptionList
 
 from ingest.document import Kind
@@ -14,7 +15,7 @@ from longctx.answer import Mode, citation_json
 from longctx.backend.replies import Answered, Failed, Planned, Prefill, TurnIs
 from longctx.citations import Citation, CitationStatus
 from tui.messages import CitationChosen, CitationStep, CopyWanted, QuestionAsked, QuestionTakenBack, StopWanted
-from tui.widgets.answer import AnswerText
+from tui.widgets.answer import AnswerText, pause_s
 from tui.widgets.conversation import SHOWN_AT_ONCE, SHOWN_MOST, ConversationPane, Earlier, with_notes
 from tui.widgets.footnotes import Footnotes
 from tui.widgets.turn import Turn
@@ -242,6 +243,52 @@ async def test_what_streams_is_what_is_kept(run_widget: Any) -> None:
         pane(pilot).show_turns([turn()])
         await pilot.pause()
         assert [line.plain for line in pilot.app.query_one(AnswerText)._lines] == streamed
+
+
+async def test_an_answer_that_grows_is_laid_out_once_each_time(
+    run_widget: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layouts = []
+    refresh_layout = Screen._refresh_layout
+
+    def counted(self: Screen[Any], *given: Any, **named: Any) -> None:
+        layouts.append(1)
+        refresh_layout(self, *given, **named)
+
+    monkeypatch.setattr(Screen, "_refresh_layout", counted)
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).begin("q")
+        pane(pilot).add_text("line\n\n" * 20)
+        await settled(pilot)
+        await pilot.pause()
+        answer = pilot.app.query_one(AnswerText)
+        layouts.clear()
+        answer.add("more\n\nand more\n\n")
+        answer.flush()
+        await until(lambda: "and more" in lines(pilot))
+        await pilot.pause()
+        assert len(layouts) == 1
+        assert pane(pilot).query_one("#turns").is_vertical_scroll_end
+
+
+async def test_lines_take_other_colours_with_the_theme(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).show_turns([turn()])
+        await pilot.pause()
+        answer = pilot.app.query_one(AnswerText)
+        dark = answer.render_line(0)
+        assert answer.render_line(0) is dark
+        pilot.app.theme = "textual-light"
+        await pilot.pause()
+        await pilot.pause()
+        light = answer.render_line(0)
+        assert light.text == dark.text
+        assert light != dark
+
+
+@pytest.mark.parametrize(("cost_s", "pause"), [(0.0, 0.125), (0.02, 0.125), (0.1, 0.3), (30, 1.0)])
+def test_text_is_gathered_for_longer_where_drawing_is_slow(cost_s: float, pause: float) -> None:
+    assert pause_s(cost_s) == pytest.approx(pause)
 
 
 async def test_pieces_are_drawn_together(run_widget: Any) -> None:

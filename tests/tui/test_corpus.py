@@ -332,7 +332,6 @@ async def test_picture_of_a_filter(run_widget, picture) -> None:
         show(pane)
         pane.focus()
         await pilot.press("slash", *"pre")
-        pilot.app.query_one(Input).cursor_blink = False
         await pilot.pause()
         picture(pilot)
 

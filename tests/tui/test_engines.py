@@ -227,7 +227,6 @@ async def test_picture_of_a_field(run_sheet: Any, listener: Any, picture: Callab
         await pilot.pause()
         await choose(pilot, "scout")
         await type_in(pilot, "/no/such")
-        pilot.app.screen.query_one(Input).cursor_blink = False
         await pilot.pause()
         picture(pilot)
 

@@ -163,6 +163,18 @@ PLANNED = replies.Planned(
 )
 
 
+async def settled(pilot: Any) -> None:
+    """Until nothing changes on the screen any more: colours of a source come a moment after its words."""
+    before, same = "", 0
+    for _ in range(100):
+        await pilot.pause(0.05)
+        now = pilot.app.export_screenshot(simplify=True)
+        before, same = now, same + 1 if now == before else 0
+        if same == 3:
+            return
+    raise AssertionError("the screen never came to rest")
+
+
 async def opened(pilot: Any, listener: Any, *turns: replies.TurnIs) -> None:
     """A corpus, its engine and a conversation are there."""
     listener.tell(requests.Open, CORPUS, ENGINE, replies.SessionOpened(SESSION if turns else None, turns))
@@ -188,6 +200,7 @@ async def test_main_screen(run_app, listener, picture, size, theme) -> None:
     async with run_app(size=size, theme=theme) as pilot:
         await opened(pilot, listener, TURN)
         await with_source(pilot, listener)
+        await settled(pilot)
         picture(pilot)
 
 
@@ -201,6 +214,7 @@ async def test_in_the_colours_for_the_colour_blind(run_app, listener, picture) -
     async with run_app(theme="longctx-colour-blind") as pilot:
         await opened(pilot, listener, TURN)
         await with_source(pilot, listener)
+        await settled(pilot)
         picture(pilot)
 
 
@@ -238,6 +252,5 @@ async def test_an_answer_that_streams(run_app, listener, picture) -> None:
         await pilot.pause()
         begun = ANSWER[: ANSWER.index("[^2]")]
         listener.tell(requests.Ask, PLANNED, replies.Cited(CITATIONS[0]), replies.Delta(begun), done=False)
-        for _ in range(3):
-            await pilot.pause(0.12)
+        await settled(pilot)
         picture(pilot)

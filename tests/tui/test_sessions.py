@@ -283,7 +283,6 @@ async def test_picture_of_a_search(run_sessions, tell, listener, picture) -> Non
         await pilot.press("slash", *"costs")
         await asked(pilot, listener, Sessions("costs"))
         await tell(pilot, Sessions, SessionsAre((session(2, found="what [costs] are there"),)))
-        pilot.app.screen.query_one("#sessions-words", Input).cursor_blink = False
         await pilot.pause()
         picture(pilot)
 

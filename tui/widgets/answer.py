@@ -1,10 +1,12 @@
 """An answer as it comes: one widget that lays out only the blocks that are new and draws only the lines in view."""
 
 from collections.abc import Mapping
+from time import thread_time
 
 from textual.content import Content
 from textual.geometry import Region, Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.style import Style
@@ -16,10 +18,19 @@ from longctx.citations import Citation
 from tui.answer_lines import block_lines
 from tui.answer_markdown import AnswerMarkdown
 
-FLUSHED_EVERY_S = 0.1
+FLUSHED_EVERY_S = 0.125
+REST = 3  # times what drawing took, so that it takes a quarter of the time at most
+LONGEST_PAUSE_S = 1.0
+BLANK = Content()
 
 
-class AnswerText(Widget):
+class Growing(Widget):
+    """Laid out once where it grows. Textual lays out twice: again for the size that the layout itself has found."""
+
+    virtual_size = Reactive(Size(0, 0), layout=False, repaint=False)
+
+
+class AnswerText(Growing):
     """The Markdown of an answer. The marks of `citations`, which may grow, can be clicked; nothing else can."""
 
     DEFAULT_CSS = """
@@ -45,7 +56,9 @@ class AnswerText(Widget):
         self._citations = citations
         self._waiting = ""
         self._timer: Timer | None = None
+        self._pause_s = FLUSHED_EVERY_S
         self._width = 0
+        self._strips: dict[int, tuple[Content, Strip]] = {}
         self._begin(markdown)
 
     @property
@@ -54,10 +67,10 @@ class AnswerText(Widget):
         return self._markdown.source + self._waiting
 
     def add(self, text: str) -> None:
-        """More of it; drawn with what else comes in a tenth of a second."""
+        """More of it; drawn with what else comes in an eighth of a second, or in more where drawing is slow."""
         self._waiting += text
         if self._timer is None:
-            self._timer = self.set_timer(FLUSHED_EVERY_S, self.flush)
+            self._timer = self.set_timer(self._pause_s, self.flush)
 
     def flush(self) -> None:
         """Draw what came."""
@@ -65,13 +78,22 @@ class AnswerText(Widget):
             self._timer.stop()
             self._timer = None
         if self._waiting:
-            text, self._waiting = self._waiting, ""
-            height = len(self._lines)
-            first = self._grow(text)
-            if len(self._lines) == height and self._width:
-                self.refresh(Region(0, first, self._width, height - first))
-            else:
-                self.refresh(layout=True)
+            begun_s = thread_time()
+            self._draw()
+            self.call_after_refresh(self._drawn, begun_s)
+
+    def _draw(self) -> None:
+        text, self._waiting = self._waiting, ""
+        height = len(self._lines)
+        first = self._grow(text)
+        if len(self._lines) == height and self._width:
+            self.refresh(Region(0, first, self._width, height - first))
+        else:
+            self.refresh(layout=True)
+
+    def _drawn(self, begun_s: float) -> None:
+        """It is on the screen."""
+        self._pause_s = pause_s(thread_time() - begun_s)
 
     def set_markdown(self, markdown: str) -> None:
         """The whole of it as it is kept."""
@@ -102,7 +124,7 @@ class AnswerText(Widget):
         statuses = {n: citation.status for n, citation in self._citations.items()}
         for block in self._markdown.blocks[len(self._laid) :]:
             self._laid.append(block_lines(block, statuses, self._width))
-        gap = [] if self._markdown.is_plain else [Content()]
+        gap = [] if self._markdown.is_plain else [BLANK]
         self._lines = [line for lines in self._laid for line in (*lines, *gap)][: None if not gap else -1]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
@@ -114,14 +136,26 @@ class AnswerText(Widget):
         return len(self._lines)
 
     def render_line(self, y: int) -> Strip:
-        """One line, with what is selected of it."""
-        base = self.visual_style
+        """One line, with what is selected of it; most lines are drawn again at each step as they were."""
         if y >= len(self._lines):
-            return Strip.blank(self.size.width, base.rich_style)
+            return Strip.blank(self.size.width, self.visual_style.rich_style)
         line = self._selected(self._lines[y], y)
+        known, strip = self._strips.get(y, (None, None))
+        if strip is None or known is not line or strip.cell_length != self.size.width:
+            strip = self._strip(line, y)
+            self._strips[y] = line, strip
+        return strip
+
+    def _strip(self, line: Content, y: int) -> Strip:
+        base = self.visual_style
         strips = Visual.to_strips(self, line, self.size.width, 1, base, apply_selection=False)
         strip = strips[0] if strips else Strip.blank(0)
         return strip.crop_extend(0, self.size.width, base.rich_style).apply_offsets(0, y)
+
+    def notify_style_update(self) -> None:
+        """Colours may be others now."""
+        self._strips.clear()
+        super().notify_style_update()
 
     def _selected(self, line: Content, y: int) -> Content:
         selection = self.text_selection
@@ -142,3 +176,8 @@ class AnswerText(Widget):
     def action_cite(self, number: int) -> None:
         """A mark was clicked."""
         self.post_message(self.MarkClicked(self, number))
+
+
+def pause_s(cost_s: float) -> float:
+    """How long to gather text before the next of it is drawn, where drawing took so long."""
+    return min(max(FLUSHED_EVERY_S, REST * cost_s), LONGEST_PAUSE_S)

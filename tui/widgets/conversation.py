@@ -19,7 +19,7 @@ from longctx.citations import Citation
 from longctx.export import answer_text, footnotes, marked, note_line
 from tui.messages import CitationChosen, CitationStep, CopyWanted, QuestionAsked, QuestionTakenBack, StopWanted
 from tui.turn_facts import counted, one_line
-from tui.widgets.answer import AnswerText
+from tui.widgets.answer import AnswerText, Growing
 from tui.widgets.footnotes import Footnotes
 from tui.widgets.turn import Turn, foot_lines
 
@@ -81,6 +81,14 @@ class Earlier(Static, can_focus=True):
         pane.show_earlier()
 
 
+class Turns(VerticalScroll, Growing):
+    """What can be scrolled."""
+
+
+class Column(Vertical, Growing):
+    """The turns, one below the other."""
+
+
 class ConversationPane(Vertical):
     """Says CitationChosen, CitationStep, QuestionAsked (ask again), QuestionTakenBack, StopWanted and CopyWanted."""
 
@@ -121,8 +129,8 @@ class ConversationPane(Vertical):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._scroll = VerticalScroll(id="turns")
-        self._column = Vertical(id="column")
+        self._scroll = Turns(id="turns")
+        self._column = Column(id="column")
         self._earlier_line = Earlier()
         self._earlier: list[TurnIs] = []
         self._turns: list[Turn] = []

@@ -18,7 +18,7 @@ from longctx.export import answer_text
 from tui.cited import citations_of
 from tui.turn_facts import Weight, facts, is_extracted, one_line
 from tui.waiting import waiting
-from tui.widgets.answer import AnswerText
+from tui.widgets.answer import AnswerText, Growing
 from tui.widgets.footnotes import Footnotes
 
 TICK_S = 0.25
@@ -26,7 +26,7 @@ QUESTION_MOST = 4_000  # characters
 NOTICES_MOST = 20
 
 
-class Turn(Vertical):
+class Turn(Vertical, Growing):
     """Says nothing but what its answer and its footnotes say."""
 
     DEFAULT_CSS = """

@@ -283,7 +283,7 @@ class _Tree:
         """One outcome each for what would be tedious to list."""
         here = self._prefix or "."
         if self._left_out:
-            detail = f"{self._left_out:,} left out by --exclude, --only or {OWN_IGNORE_FILE}"
+            detail = f"{self._left_out:,} {LEFT_OUT}"
             yield Outcome(here, Status.IGNORED, detail)
         if self._tool_folders:
             detail = f"{TOOL_FOLDER}: {len(self._tool_folders):,} folders such as {self._tool_folders[0]}"

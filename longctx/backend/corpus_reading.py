@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 
 from ingest import git
+from ingest.source import is_count
 from longctx.answer import summarise
 from longctx.backend.replies import CorpusOpened, Reply
 from longctx.backend.telling import Reading
@@ -34,7 +35,7 @@ def corpus_opened(corpus: Corpus, *, changed: int, excluded: tuple[str, ...]) ->
         folder=record.folder,
         sources=record.inputs,
         files=summary.files,
-        skipped=len(summary.skipped),
+        skipped=len(summary.skipped) - sum(is_count(record.outcome) for record in corpus.files.values()),
         tokens=total_tokens(corpus.entries),
         stale=stale_tokens(corpus.entries),
         changed=changed,

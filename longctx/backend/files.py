@@ -1,8 +1,9 @@
-"""The files of a corpus, what becomes of each in the prompt, and why."""
+"""The files of a corpus, what becomes of each in the prompt, and why. What only counts files is passed over."""
 
 from collections.abc import Iterator, Mapping
 
 from ingest.outcome import Status
+from ingest.source import is_count
 from longctx.backend.parts import in_parts
 from longctx.backend.replies import FileIs, FilesAre, Sending
 from longctx.corpora import FileRecord
@@ -13,7 +14,7 @@ from longctx.files import cost, sent
 def files(corpus: Corpus) -> Iterator[FilesAre]:
     """Every file in order of paths, in parts; `position` is the index of its text in the manifest."""
     places = {entry.key: index for index, entry in enumerate(corpus.entries)}
-    rows = (_file(record, places) for record in corpus.files.values())
+    rows = (_file(record, places) for record in corpus.files.values() if not is_count(record.outcome))
     for part, is_last in in_parts(rows, lambda row: len(row.path) + len(row.why)):
         yield FilesAre(part, is_last)
 

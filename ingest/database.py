@@ -43,15 +43,44 @@ def connect(path: Path, migrations: Sequence[Migration], *, rebuildable: bool) -
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """One transaction around a block: committed at its end, rolled back on any exception."""
-    connection.execute("BEGIN IMMEDIATE")
+    """One transaction around a block: committed at its end, rolled back on any exception.
+
+    Raises ProgrammingError inside another one, which stays as it is.
+    """
+    if connection.in_transaction:
+        raise sqlite3.ProgrammingError("a transaction in a transaction")
     try:
+        connection.execute("BEGIN IMMEDIATE")  # an interruption meanwhile is raised once it has begun
         yield
         connection.execute("COMMIT")
     except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        roll_back(connection)
         raise
+
+
+def begin(connection: sqlite3.Connection) -> bool:
+    """Begin what `commit` ends, unless it has begun already; whether it was now."""
+    if connection.in_transaction:
+        return False
+    connection.execute("BEGIN IMMEDIATE")
+    return True
+
+
+def commit(connection: sqlite3.Connection) -> None:
+    """Make durable what has gathered; where that fails it is undone, so that nobody else waits for it."""
+    if not connection.in_transaction:
+        return
+    try:
+        connection.execute("COMMIT")
+    except sqlite3.Error:
+        roll_back(connection)
+        raise
+
+
+def roll_back(connection: sqlite3.Connection) -> None:
+    """Undo what has gathered since the last commit."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
 
 
 def _migrated(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:

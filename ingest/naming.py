@@ -1,14 +1,19 @@
 """How names and document text are shown to people: nothing invisible, nothing that a terminal obeys.
 
 `show` and `unshow` are inverses, so that a path copied from the screen still names its file. Every backslash
-is doubled and everything unprintable escaped; bytes that are no UTF-8 appear as `\\xNN`. This is for screens
-only: stores and JSON keep the path itself.
+is doubled and everything unprintable escaped, as is what is printable but not seen, and marks that pile up; bytes that
+are no UTF-8 appear as `\\xNN`. This is for screens only: stores and JSON keep the path itself.
 """
 
 import os
 import re
+from collections.abc import Iterator
+from unicodedata import category
 
-_UNPRINTABLE = re.compile(r"[^ -\[\]-~]")
+MARKS_MOST = 4  # on one letter: no script needs more
+
+# Fillers, the blank braille pattern, joiners and selectors: printable, and nothing is to be seen.
+_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 _ESCAPE = re.compile(r"\\(\\|[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t", "\\": r"\\"}
 _LONG = {escape[1]: character for character, escape in _SHORT.items()}
@@ -19,9 +24,9 @@ _UNSAFE = re.compile(rf"\r\n?|[\x00-\x08\x0b-\x1f\x7f-\x9f{_BIDI}\u2028\u2029\ud
 
 def show(path: str) -> str:
     """`path` in one printable line, unambiguously; `unshow` gives it back."""
-    if path.isprintable() and "\\" not in path:
+    if path.isascii() and path.isprintable() and "\\" not in path:
         return path
-    return _UNPRINTABLE.sub(lambda match: _escape(match[0]), path)
+    return "".join(_escaped(path))
 
 
 def unshow(shown: str) -> str:
@@ -44,11 +49,19 @@ def decode(path: bytes) -> str:
     return os.fsdecode(path)
 
 
+def _escaped(path: str) -> Iterator[str]:
+    marks = 0  # so far on one letter
+    for character in path:
+        marks = marks + 1 if category(character) in ("Mn", "Me") else 0
+        if marks > MARKS_MOST or character in _UNSEEN or not character.isprintable() or character == "\\":
+            yield _escape(character)
+        else:
+            yield character
+
+
 def _escape(character: str) -> str:
     if character in _SHORT:
         return _SHORT[character]
-    if character.isprintable():
-        return character
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"

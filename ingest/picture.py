@@ -64,6 +64,8 @@ def _draw(library: Any, content: bytes, password: str | None, number: int, most:
         page = pdf.load_page(number - 1)
         scale = fit(page.rect.width, page.rect.height, *most)
         drawn = page.get_pixmap(matrix=library.Matrix(scale, scale), colorspace=library.csRGB, alpha=False)
+        if not (drawn.width and drawn.height):
+            raise ReadFailure(Status.BROKEN, "the page is too thin to be drawn")
         size = {"width": str(drawn.width), "height": str(drawn.height)}
         return Document(b64encode(drawn.samples).decode(), Kind.PDF, metadata=size)
 

@@ -6,6 +6,7 @@ bytes that were read before, by this corpus or another, are not parsed again.
 
 import hashlib
 import re
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, replace
@@ -117,6 +118,8 @@ class Reader:
             return self._begin(source)
         except ReadFailure as failure:
             return _failed(source, failure)
+        except sqlite3.Error:
+            raise  # of the shelf: no file is to blame
         except Exception as error:  # noqa: BLE001 - the reader's wall: one odd file never costs the others
             return _failed(source, ReadFailure(Status.BROKEN, f"{type(error).__name__}: {error}"))
 

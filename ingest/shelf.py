@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.database import connect
+from ingest.database import begin, commit, connect
 from ingest.document import Document, from_json, to_json
 from ingest.outcome import Status
 
@@ -60,7 +60,7 @@ class Shelf:
         document = shelved.document
         if document is None and self.has(digest, reader):
             return
-        self._begin()
+        begin(self._connection)
         self._connection.execute(
             "INSERT OR REPLACE INTO readings (digest, reader, status, detail, has_secrets, fields, text)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -82,17 +82,14 @@ class Shelf:
 
     def commit(self) -> None:
         """Make what was put durable and let other processes write."""
-        if self._connection.in_transaction:
-            self._connection.execute("COMMIT")
+        commit(self._connection)
 
     def close(self) -> None:
         """Commit and close."""
-        self.commit()
-        self._connection.close()
-
-    def _begin(self) -> None:
-        if not self._connection.in_transaction:
-            self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            self.commit()
+        finally:
+            self._connection.close()
 
 
 def _shelved(row: tuple[str, str, int, str | None, bytes | None]) -> Shelved:

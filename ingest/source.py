@@ -25,6 +25,7 @@ from ingest.secrets import secret_name
 from ingest.walk import Entry, ignore_lines, special, stat_entry, unreadable, walk
 
 STDIN_PATH = "<stdin>"
+LEFT_OUT = f"left out by --exclude, --only or {OWN_IGNORE_FILE}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,12 @@ def discover(
     if "-" in inputs:
         yield _stdin_source(stdin or b"")
     yield from _once([*found, *listed], selection, heat)
+
+
+def is_count(outcome: Outcome) -> bool:
+    """Whether it stands for what is too much to list, and for no file; its path is then the folder that was named."""
+    counts = LEFT_OUT in outcome.detail or outcome.detail.startswith(f"{TOOL_FOLDER}: ")
+    return outcome.status is Status.IGNORED and counts
 
 
 def from_list(content: bytes) -> list[str]:

@@ -11,7 +11,11 @@ import sys
 def main() -> int:
     """Run the command line with the user's folder off the path; the exit code."""
     home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    here = os.getcwd()
+    try:
+        here = os.getcwd()
+    except OSError:
+        print("longctx: the folder you are in is gone: cd to one that is there", file=sys.stderr)  # noqa: T201
+        return 2
     if home != here:
         sys.path[:] = [entry for entry in sys.path if entry not in ("", here)]
     try:

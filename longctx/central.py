@@ -228,9 +228,12 @@ _MIDDLE = re.compile(r"[^\w\"'“‘«¿¡`(*_]|\d+\.\s")
 _SIGNS = re.compile(
     r"[{}=|\\]|', '|\b(?:table|figure|fig\.|eq\.|equation|section|appendix)\s*\(?[\dA-Z]\b", re.IGNORECASE
 )
+_NAMES = re.compile(r"(?<![`\w])[^\W_]+_\w+")  # of a program, and not marked as such
 _BOILERPLATE = re.compile(
     r"copyright|©|\blicen[cs]e|all rights reserved|hereby|warrant|https?://|www\.|\bdoi\b|\bisbn\b|\bissn\b|arxiv|@|"
-    r"click here|\b(?:generated|written) (?:by|with)\b|et al\.|\bproceedings of\b|\bpp\. \d|\bin proc\b|"
+    r"click here|\bplease\b|^(?:feel\s+free|thank|welcome)\b|\b(?:mailing list|gitter|discord|slack|community)\b|"
+    r"\bcan (?:also )?be (?:found|read|viewed|downloaded)\b|"
+    r"\b(?:generated|written) (?:by|with)\b|et al\.|\bproceedings of\b|\bpp\. \d|\bin proc\b|"
     r"^(?:figure|fig\.|table|abbildung|tabelle|tableau|figura)\s*\d|see (?:also|section|the)\b|\[\d+(?:[,–-]\s?\d+)*\]",
     re.IGNORECASE,
 )
@@ -276,7 +279,7 @@ def _form(text: str) -> float:
         worth *= 0.25 if text.endswith((":", "?", "：", "？", ",", ";")) else 0.4
     if text[0].islower() or _MIDDLE.match(text):
         worth *= LOWER
-    if _SIGNS.search(text):
+    if _SIGNS.search(text) or len(_NAMES.findall(text)) > 1:
         worth *= 0.3
     if _LEANING.match(text):
         worth *= 0.6

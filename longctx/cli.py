@@ -68,7 +68,10 @@ def root(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
 ) -> None:
-    """Ask whole repositories and document libraries; every citation is checked."""
+    """Ask whole repositories and document libraries; every citation is checked.
+
+    On a terminal longctx alone opens the terminal UI, as longctx tui does.
+    """
 
 
 def build(words: Sequence[str] = ()) -> typer.Typer:

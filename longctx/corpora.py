@@ -33,8 +33,22 @@ SECRET_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Of which corpus a request names a part: its id, and the paths left out of it (folders end in a slash)."""
+
+    whole: str
+    left_out: frozenset[str]
+
+    def leaves_out(self, path: str) -> bool:
+        """Whether a path is one of those left out, or in a folder among them."""
+        folders = (path[: at + 1] for at, letter in enumerate(path) if letter == "/")
+        return path in self.left_out or any(folder in self.left_out for folder in folders)
+
+
+@dataclass(frozen=True, slots=True)
 class CorpusRecord:
-    """A stored corpus: its sources as they were given, the folder they were given in, and the rules that select."""
+    """A stored corpus: its sources as they were given, the folder they were given in, and the rules that select; and
+    of which other one it is a part."""
 
     id: str
     inputs: tuple[str, ...]
@@ -43,6 +57,7 @@ class CorpusRecord:
     tag: str
     created_s: float
     used_s: float
+    part: Part | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +92,7 @@ class CorporaStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._connection = connect(path, [_m001_corpora], rebuildable=False)
+            self._connection = connect(path, [_m001_corpora, _m002_parts], rebuildable=False)
         except DatabaseTrouble as trouble:
             raise StoreError(str(trouble), "move the file aside to start anew, or update longctx") from trouble
 
@@ -93,11 +108,13 @@ class CorporaStore:
         return hmac.new(self._secret(), (whole or identity).encode(), hashlib.sha256).hexdigest()[:8]
 
     def touch(self, record: CorpusRecord) -> None:
-        """Keep a corpus, or the time of its last use."""
+        """Keep a corpus, or the time of its last use, and of which it is a part by now."""
+        part = record.part
         with transaction(self._connection):
             self._connection.execute(
-                "INSERT INTO corpora (id, inputs, folder, selection, tag, created_s, used_s)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET used_s = excluded.used_s",
+                "INSERT INTO corpora (id, inputs, folder, selection, tag, created_s, used_s, whole, left_out)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET used_s = excluded.used_s,"
+                " whole = coalesce(excluded.whole, whole), left_out = coalesce(excluded.left_out, left_out)",
                 (
                     record.id,
                     os.fsencode(json.dumps(record.inputs)),
@@ -106,6 +123,8 @@ class CorporaStore:
                     record.tag,
                     record.created_s,
                     time.time(),
+                    part and part.whole,
+                    part and os.fsencode(json.dumps(sorted(part.left_out))),
                 ),
             )
 
@@ -120,11 +139,10 @@ class CorporaStore:
     def all(self) -> list[CorpusRecord]:
         """Every corpus, the last used first."""
         rows = self._connection.execute(
-            "SELECT id, inputs, folder, selection, tag, created_s, used_s FROM corpora ORDER BY used_s DESC"
+            "SELECT id, inputs, folder, selection, tag, created_s, used_s, whole, left_out FROM corpora"
+            " ORDER BY used_s DESC"
         )
-        return [
-            CorpusRecord(row[0], tuple(json.loads(os.fsdecode(row[1]))), os.fsdecode(row[2]), *row[3:]) for row in rows
-        ]
+        return [_record(*row) for row in rows]
 
     def files(self, identity: str) -> dict[str, FileRecord]:
         """The corpus's files by path, as last seen."""
@@ -209,6 +227,30 @@ def _source(folder: str, source: str) -> str:
     return source if source == "-" or is_remote(source) else os.path.normpath(os.path.join(folder, source))
 
 
+def _record(
+    identity: str,
+    inputs: bytes,
+    folder: bytes,
+    selection: str,
+    tag: str,
+    created_s: float,
+    used_s: float,
+    whole: str | None,
+    left_out: bytes | None,
+) -> CorpusRecord:
+    sources, part = tuple(_listed(inputs)), _part(whole, left_out)
+    return CorpusRecord(identity, sources, os.fsdecode(folder), selection, tag, created_s, used_s, part)
+
+
+def _part(whole: str | None, left_out: bytes | None) -> Part | None:
+    return None if whole is None or left_out is None else Part(whole, frozenset(_listed(left_out)))
+
+
+def _listed(stored: bytes) -> list[str]:
+    names: list[str] = json.loads(os.fsdecode(stored))
+    return names
+
+
 def _file_record(row: tuple[bytes, str, bytes, int | None, int, int, int, str, str, int]) -> FileRecord:
     path, status, detail, size, mtime_ns, ctime_ns, inode, digest, reader, tokens = row
     signature = None if size is None else Signature(size, mtime_ns, ctime_ns, inode)
@@ -274,3 +316,8 @@ def _m001_corpora(database: "sqlite_utils.Database") -> None:
         },
         pk=("corpus", "position"),
     )
+
+
+def _m002_parts(database: "sqlite_utils.Database") -> None:
+    database.table("corpora").add_column("whole", str)
+    database.table("corpora").add_column("left_out", bytes)

@@ -35,11 +35,12 @@ class Corpus:
     def __init__(self, request: Request, paths: Paths) -> None:
         self.request = request
         self.paths = paths
-        self._open = ExitStack()
+        self._open, self._lent = ExitStack(), ExitStack()
         ensure(paths.data)
         ensure(paths.cache)
         self.store = CorporaStore(paths.data / "longctx.db")
         self._open.callback(self.store.close)
+        self._open.callback(self.let_go)
         self.record = self._record()
         self.tokenizer = Tokenizer()
         self._shelf: Shelf | None = None
@@ -55,7 +56,8 @@ class Corpus:
         request, now = self.request, time.time()
         identity = corpus_id(request.name)
         tag = self.store.tag(identity, request.part.whole if request.part else "")
-        return CorpusRecord(identity, request.public_inputs, request.folder, request.selection_text, tag, now, now)
+        sources = (request.public_inputs, request.folder, request.selection_text)
+        return CorpusRecord(identity, *sources, tag, now, now, request.part)
 
     def __enter__(self) -> Self:
         return self
@@ -68,6 +70,20 @@ class Corpus:
     def close(self) -> None:
         """Commit what was done and close the stores."""
         self._open.close()
+
+    def commit(self) -> None:
+        """Make durable what the stores have gathered, texts first, and let other processes write."""
+        with ExitStack() as each:  # the last comes first, and one that fails keeps none from it
+            for store in (self._index, self._tokens, self._shelf):
+                if store is not None:
+                    each.callback(store.commit)
+
+    def let_go(self) -> None:
+        """Commit and close the stores of what can be made again. The next use opens those that are there then: a user
+        may have emptied their folder."""
+        self._shelf = self._tokens = self._index = None
+        self._held.clear()
+        self._lent.close()
 
     @property
     def files(self) -> Mapping[str, FileRecord]:
@@ -103,7 +119,7 @@ class Corpus:
         """Stored texts."""
         if self._shelf is None:
             self._shelf = _opened(lambda: Shelf(self.paths.cache / "shelf.db"))
-            self._open.callback(self._shelf.close)
+            self._lent.callback(self._shelf.close)
         return self._shelf
 
     @property
@@ -112,7 +128,7 @@ class Corpus:
         if self._tokens is None:
             place = self.paths.cache / "tokens.db"
             self._tokens = _opened(lambda: TokenStore(place, self.tokenizer.fingerprint))
-            self._open.callback(self._tokens.close)
+            self._lent.callback(self._tokens.close)
         return self._tokens
 
     @property
@@ -121,7 +137,7 @@ class Corpus:
         if self._index is None:
             place = self.paths.cache / "evidence" / f"{self.record.id}.db"
             self._index = Index(place)
-            self._open.callback(self._index.close)
+            self._lent.callback(self._index.close)
         return self._index
 
     def paths_of(self, text: Entry) -> list[str]:

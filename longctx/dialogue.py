@@ -4,10 +4,12 @@ The session is kept as soon as there is an answer in it, a broken one too.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from ingest.interruption import undisturbed
 from ingest.naming import show
 from longctx.analysis import Asking, Before, ask
 from longctx.answer import to_json
@@ -80,6 +82,19 @@ class Dialogue:
             raise UsageError(f"turn {show(turn)} is not in this conversation", "it may have been asked anew before")
         del self._turns[at:]
         self._kept = min(self._kept, at)
+
+    @contextmanager
+    def instead_of(self, turn: str) -> Iterator[None]:
+        """Inside the block the conversation is what it was before that turn. Where nothing is answered there, it goes
+        on from where it was. Raises UsageError as `back_to` does."""
+        turns, kept = list(self._turns), self._kept
+        self.back_to(turn)
+        before = len(self._turns)
+        try:
+            yield
+        finally:
+            if len(self._turns) == before:
+                self._turns, self._kept = turns, kept
 
     def ask(self, question: str, question_id: str | None = None) -> AnswerEvents:
         """The events of one question; its turn is kept before Answered is given out."""
@@ -157,6 +172,10 @@ class Dialogue:
         """
         if not isinstance(event, Answered):
             return event
+        with undisturbed():
+            return self._kept_turn(event, summary_of)
+
+    def _kept_turn(self, event: Answered, summary_of: str) -> Answered:
         try:
             self._begin(event.answer.question)
         except StoreError as error:

@@ -115,17 +115,22 @@ def _outline(groups: tuple[Group, ...], marks: Marks) -> Iterator[str]:
 
 def _part(group: Group, item: Item) -> str:
     """Under what an item stands in its group: its file in that of a folder, its heading in that of a document."""
-    if group.is_path and item.path == group.title:
+    if _is_named(group, item):
         return inline(item.heading)
     return code(show(item.path.removeprefix(group.title) if group.is_path else item.path))
 
 
 def _lead(group: Group, item: Item) -> str:
     """Of what an item is, where its group does not say it."""
-    names = [] if group.is_path and item.path == group.title else [show(item.path.removeprefix(group.title))]
+    names = [] if _is_named(group, item) else [show(item.path.removeprefix(group.title))]
     if item.name and not (item.is_code and item.name in item.said):
         names.append(item.name)
     return f"{', '.join(map(code, names))}: " if names else ""
+
+
+def _is_named(group: Group, item: Item) -> bool:
+    """Whether a group is called what the item is of: its file, or the folder that the file speaks for."""
+    return group.is_path and item.path in (group.title, f"{group.title}__init__.py") and bool(group.title)
 
 
 def _said(item: Item) -> str:

@@ -18,7 +18,7 @@ from ingest.document import Document, Kind
 from longctx import central, modules
 from longctx.digest import Digest, Group, Item
 from longctx.manifest import Entry
-from longctx.standing import holds_settings, leads, standing
+from longctx.standing import holds_settings, is_aside, leads, standing
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus
@@ -30,6 +30,7 @@ CODE_SHARE = 0.3
 SAME_FOLDER = 0.85
 # Of more documents than there are items so many more are read, for those that have no sentence worth so much.
 SPARE, WEAK = 4, 0.25
+UNCLEAR = 0.1  # a line that says what its path does
 ABOUT, BEGINS = "What it is", "Where it begins"
 
 
@@ -112,7 +113,8 @@ def _project(read: Sequence[Read], most: int) -> list[Group]:
     begins = _begins(read, max(1, most // 7))
     texts = [r for r in read if not r.is_code and not holds_settings(r.path) and r.standing > 0.4]
     said = {item.entry for item in about}
-    documents = _texts([each for each in texts if each.entry not in said], most // 4)
+    written = _texts([each for each in texts if each.entry not in said], most // 4)
+    documents = [group for group in written if max(item.worth for item in group.items) >= WEAK]
     rest = most - len(about) - len(begins) - sum(len(group.items) for group in documents)
     return [
         Group(ABOUT, tuple(about)),
@@ -124,14 +126,15 @@ def _project(read: Sequence[Read], most: int) -> list[Group]:
 
 def _about(read: Sequence[Read], most: int) -> list[Item]:
     """What the manifest says the project is, and the README; else what its outermost package says."""
-    outermost = sorted(read, key=lambda each: (each.path.count("/"), each.path))
+    own = [each for each in read if not is_aside(each.path)] or read
+    outermost = sorted(own, key=lambda each: (each.path.count("/"), each.path))
     manifests = (e.item(s, worth=1.0) for e in outermost if (s := modules.described(e.path, e.document.text)))
     readme = next((e for e in outermost if leads(e.path) and e.document.kind in _WRITTEN), None)
     items = list(islice(manifests, 1)) if readme is None or most > 1 else []
     if readme is not None:
         said = [frozenset(central.words_of(item.said, ())) for item in items]
         items += _introduced(readme, most - len(items), said)
-    packages = (p for e in outermost if _PACKAGE.search(e.path) and (p := _purpose(e)))
+    packages = (p for e in outermost if _PACKAGE.search(e.path) and (p := _purpose(e)) and _clarity(p) == 1)
     return items or list(islice(packages, 1))
 
 
@@ -178,7 +181,7 @@ def _modules(read: Sequence[Read], most: int, said: Collection[str]) -> list[Gro
     users, used = _used(code)
     worth = {e.path: e.standing * (1 + math.log(1 + users[e.path]) + math.log(1 + used[e.path])) for e in code}
     names = Counter(name for each in code for _, name in modules.uses(each.document.text))
-    lines = {e.path: line for e in code if (line := _purpose(e) or _defines(e, names)) and line.said not in said}
+    lines = {e.path: line for e in code if (line := _told(e, names)) and line.said not in said}
     picked = _spread(
         [each for each in code if each.path in lines], lambda e: worth[e.path] * _clarity(lines[e.path]), most
     )
@@ -192,13 +195,27 @@ def _modules(read: Sequence[Read], most: int, said: Collection[str]) -> list[Gro
     ]
 
 
+def _told(read: Read, names: Mapping[str, int]) -> Item | None:
+    """What a module is for, where it says more than its name, else what it defines."""
+    purpose = _purpose(read)
+    return purpose if purpose and _clarity(purpose) > UNCLEAR else _defines(read, names)
+
+
 def _share(worth: float) -> float:
     return min(1.0, worth / 10)
 
 
 def _clarity(item: Item) -> float:
-    """A module that says what it is for is more use to a reader than one that only defines something."""
-    return 0.5 if item.is_code else 1.0
+    """A module that says what it is for is more use to a reader than one that only defines something, or is called
+    what its path says already."""
+    if item.is_code:
+        return 0.5
+    known = {"module", "package", "subpackage", "file", *_LETTERS.findall(item.path.lower())}
+    told = {word.rstrip("s") for word in _LETTERS.findall(item.said.lower()) if len(word) > 3 and word not in known}
+    return (UNCLEAR, 0.3, 0.7)[len(told)] if len(told) < 3 else 1.0
+
+
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 
 def _used(code: Sequence[Read]) -> tuple[Counter[str], Counter[str]]:
@@ -283,7 +300,7 @@ def _texts(read: Sequence[Read], most: int) -> list[Group]:
     found = {each.path: items_of(each, counts[each.path], each_most) for each in likely}
     weak = [each for each in likely if max((item.worth for item in found[each.path]), default=0) < WEAK]
     chosen = sorted(likely, key=weak.__contains__)[:most]
-    ordered = sorted(chosen, key=lambda each: (not leads(each.path), each.path))
+    ordered = sorted(chosen, key=lambda each: (is_aside(each.path), not leads(each.path), each.path))
     return [
         Group(each.path, tuple(found[each.path]), is_path=True, about=_title(each.document))
         for each in ordered

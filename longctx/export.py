@@ -266,7 +266,10 @@ def _ending(answer: Mapping[str, Any]) -> Iterator[str]:
 def _notices(answer: Mapping[str, Any]) -> Iterator[str]:
     """What a reader must know of how the answer was made."""
     kind = _mapping(answer, "engine").get("kind")
-    notice = "quotations found by search, no model wrote this" if kind == "evidence" else answer.get("notice")
+    notice = str(answer.get("notice") or "")
+    if kind == "evidence":
+        how = "chosen by their words and places" if "quotations chosen" in notice else "found by search"
+        notice = f"quotations {how}, no model wrote this"
     for said in (notice, *_list(answer, "warnings")):
         if said:
             yield show(" ".join(str(said).split()))

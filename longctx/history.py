@@ -20,6 +20,7 @@ from ingest.naming import show
 from longctx import migrations
 from longctx.errors import StoreError
 from longctx.history_faults import faults
+from longctx.migrations import BROKEN_HINT
 from longctx.session import Session, Turn
 from longctx.turn_row import UNREADABLE, dicts, plain, row_of, turn_of
 
@@ -29,7 +30,6 @@ CANDIDATES_SHOWN = 5
 RATES = 5  # turns that the prefill rate is taken from
 LEAST_NEW = 256  # tokens; of fewer the time is mostly that of starting
 SNIPPET_WORDS = 16
-BROKEN_HINT = "longctx sessions verify names all that is wrong"
 UNSPACED = (  # scripts that put no blanks between words
     ("\u0e00", "\u0eff"),
     ("\u1000", "\u109f"),

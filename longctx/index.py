@@ -10,6 +10,7 @@ import sqlite3
 import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -97,49 +98,48 @@ class Index:
     def close(self) -> None:
         """Commit and close; a later call opens it again."""
         if self._opened is not None:
-            self.commit()
-            self._opened.close()
-            self._opened = None
+            try:
+                self.commit()
+            finally:
+                self._opened.close()
+                self._opened = None
 
     def commit(self) -> None:
         """Keep what was added so far, whatever happens next."""
-        if self._opened is not None and self._opened.in_transaction:
-            self._opened.execute("COMMIT")
+        if self._opened is not None:
+            database.commit(self._opened)
 
     def known(self) -> set[str]:
         """The digests that are in the index. Empty after many removals: then all are to be added again."""
-        if self.stale_share() > STALE_SHARE_MOST:
+        if self.stale_share() > STALE_SHARE_MOST or self._is_torn():
             self._clear()
         return {digest for (digest,) in self._connection.execute("SELECT digest FROM documents")}
 
     def add(self, digest: str, paths: Sequence[str], document: Document) -> None:
         """Index `document` under all its paths; one that is known only gets its paths renewed."""
-        self._begin()
-        if self._id(digest) is None:
-            self._insert(digest, paths, document)
-        self.set_paths(digest, paths)
+        with self._whole():
+            if self._id(digest) is None:
+                self._insert(digest, paths, document)
+            self._set_paths(digest, paths)
         if time.monotonic() - self._begun > COMMIT_EVERY_S:
             self.commit()
 
     def set_paths(self, digest: str, paths: Iterable[str]) -> None:
         """Renew under which paths a known document is found."""
-        self._begin()
-        number = self._id(digest)
-        self._connection.execute("DELETE FROM paths WHERE document = ?", (number,))
-        rows = ((number, _bytes(path)) for path in paths)
-        self._connection.executemany("INSERT OR IGNORE INTO paths VALUES (?, ?)", rows)
+        with self._whole():
+            self._set_paths(digest, paths)
 
     def remove(self, digest: str) -> None:
         """Find the document no more; unknown digests are no error."""
         number = self._id(digest)
         if number is None:
             return
-        self._begin()
-        run = self._connection.execute
-        dead = run("DELETE FROM passages WHERE document = ?", (number,)).rowcount
-        run("UPDATE totals SET value = value + ? WHERE name = 'dead_passages'", (dead,))
-        run("DELETE FROM paths WHERE document = ?", (number,))
-        run("DELETE FROM documents WHERE id = ?", (number,))
+        with self._whole():
+            run = self._connection.execute
+            dead = run("DELETE FROM passages WHERE document = ?", (number,)).rowcount
+            run("UPDATE totals SET value = value + ? WHERE name = 'dead_passages'", (dead,))
+            run("DELETE FROM paths WHERE document = ?", (number,))
+            run("DELETE FROM documents WHERE id = ?", (number,))
 
     def stale_share(self) -> float:
         """The share of the indexed passages that were removed."""
@@ -171,10 +171,26 @@ class Index:
         )
         yield from ((_path(path), digest) for path, digest in rows)
 
-    def _begin(self) -> None:
-        if not self._connection.in_transaction:
-            self._connection.execute("BEGIN IMMEDIATE")
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """All of a change or none of it: half of one would be kept with the rest.
+
+        What goes with it is of two seconds. (A savepoint would spare that, but FTS5 writes out what it has gathered at
+        each one: 20 % of the time.)
+        """
+        if database.begin(self._connection):
             self._begun = time.monotonic()
+        try:
+            yield
+        except BaseException:
+            database.roll_back(self._connection)
+            raise
+
+    def _set_paths(self, digest: str, paths: Iterable[str]) -> None:
+        number = self._id(digest)
+        self._connection.execute("DELETE FROM paths WHERE document = ?", (number,))
+        rows = ((number, _bytes(path)) for path in paths)
+        self._connection.executemany("INSERT OR IGNORE INTO paths VALUES (?, ?)", rows)
 
     def _id(self, digest: str) -> int | None:
         row = self._connection.execute("SELECT id FROM documents WHERE digest = ?", (digest,)).fetchone()
@@ -182,6 +198,11 @@ class Index:
 
     def _total(self, name: str) -> int:
         return int(self._connection.execute("SELECT value FROM totals WHERE name = ?", (name,)).fetchone()[0])
+
+    def _is_torn(self) -> bool:
+        """Whether there are passages that were never counted: half of a document, which nothing here leaves behind."""
+        last = self._connection.execute("SELECT max(id) FROM passages").fetchone()[0]
+        return last is not None and int(last) > self._total("last_passage")
 
     def _insert(self, digest: str, paths: Sequence[str], document: Document) -> None:
         run = self._connection.execute
@@ -202,11 +223,11 @@ class Index:
         run("UPDATE totals SET value = ? WHERE name = 'last_passage'", (first + len(found) - 1,))
 
     def _clear(self) -> None:
-        self._begin()
-        for table in ("documents", "paths", "passages", "words"):
-            self._connection.execute(f"DROP TABLE {table}" if table == "words" else f"DELETE FROM {table}")
-        self._connection.execute(_WORDS_TABLE)
-        self._connection.execute("UPDATE totals SET value = 0")
+        with self._whole():
+            for table in ("documents", "paths", "passages", "words"):
+                self._connection.execute(f"DROP TABLE {table}" if table == "words" else f"DELETE FROM {table}")
+            self._connection.execute(_WORDS_TABLE)
+            self._connection.execute("UPDATE totals SET value = 0")
         self.commit()
 
 

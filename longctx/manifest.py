@@ -68,7 +68,8 @@ def update(
     (a change undone, a file renamed) is current again where it stands, at no cost.
 
     In a part of a corpus whose manifest is `whole` a new text has the place it has there, if that is behind all others,
-    and one that is new there too stands behind all of both.
+    and one that is new there too stands behind all of both. It keeps the path it was first sent under even where just
+    that one is left out and its text stays under another: the windows before it are the same then, their KV is good.
     """
     now = {text.key: text for text in present}
     there = {text.path for text in now.values()} if paths is None else paths

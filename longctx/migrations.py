@@ -24,6 +24,8 @@ SET = "sessions"
 NAMES_TABLE = "_sqlite_migrations"  # sqlite-utils calls it so
 BACKUPS_KEPT = 3
 BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+BROKEN_HINT = "longctx sessions verify names all that is wrong"
 NO_ROOM = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR}
 
 
@@ -72,6 +74,8 @@ def _hint(path: Path, error: sqlite3.Error) -> str:
         return "another longctx is writing: try again"
     if code in NO_ROOM:
         return ROOM_HINT
+    if code not in BROKEN:
+        return BROKEN_HINT
     kept = backups(path)
     return "move it aside to start anew" + (f"; the newest back-up is {kept[0]}" if kept else "")
 

@@ -78,9 +78,10 @@ def starts(path: str, text: str) -> Iterator[Range]:
 
 def described(path: str, text: str) -> Range | None:
     """The line of a project's manifest that says what the project is."""
-    if path.rpartition("/")[2].lower() not in ("pyproject.toml", "package.json", "cargo.toml", "setup.cfg", "setup.py"):
+    name = path.rpartition("/")[2].lower()
+    if name not in ("pyproject.toml", "package.json", "cargo.toml", "setup.cfg", "setup.py"):
         return None
-    match = _DESCRIBED.search(text)
+    match = (_ARGUMENT if name == "setup.py" else _DESCRIBED).search(text)
     return match.span("said") if match else None
 
 
@@ -103,6 +104,8 @@ _MAIN = re.compile(
 _DESCRIBED = re.compile(
     r"^[ \t]*\"?description\"?[ \t]*[=:][ \t]*[\"']?(?P<said>[^\n\"]{10,300}?)[\"']?,?[ \t]*$", re.MULTILINE
 )
+# What ends in no comma is an attribute of some class in that file.
+_ARGUMENT = re.compile(r"^[ \t]+description[ \t]*=[ \t]*[\"'](?P<said>[^\n\"]{10,300}?)[\"'],[ \t]*$", re.MULTILINE)
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+[\w.]+[ \t]+import[ \t]+(?:\([^)]{0,2000}\)|[^\n]+)|import\b[^\n]+|#[ \t]*include[^\n]+|"
     r"(?:pub )?use[ \t]+[^\n]+|(?:pub )?mod[ \t]+\w+;|require[^\n]+|(?:const|let|var)[^\n]+require\([^\n]+"
@@ -115,7 +118,8 @@ _IMPORTING = frozenset(
 )  # fmt: skip
 _IDLE = re.compile(
     r"copyright|licen[cs]e|spdx|eslint|pylint|coding[:=]|generated|do not edit|vim:|-\*-|all rights reserved|"
-    r"permission is hereby|@ts-|istanbul|prettier|noqa|mypy:|type:",
+    r"permission is hereby|@ts-|istanbul|prettier|noqa|mypy:|type:|isort|flake8|pyright|ruff:|fmt:|"
+    r"pragma|nosec|jshint|jslint|tslint|shellcheck|<reference",
     re.IGNORECASE,
 )
 _DOCSTRING = re.compile(r"[rRuUbB]{0,2}(\"\"\"|''')")

@@ -74,6 +74,20 @@ def sources_of(session: "Session", paths: Paths) -> "Request":
             raise StoreError(f"the sources of session {session.id} are no longer known", "name them again") from error
 
 
+def whole_of(request: "Request", paths: Paths) -> "Request | None":
+    """The corpus that a request names a part of; None where it names none, or one that is no longer known."""
+    from longctx.corpora import CorporaStore
+    from longctx.request import request_of
+
+    if request.part is None:
+        return None
+    with closing(CorporaStore(paths.data / CORPORA)) as store:
+        try:
+            return request_of(store.find(request.part.whole))
+        except StoreError:
+            return None
+
+
 def pick(engine: str, setup: EngineSetup, history: "History | None", session: "Session | None") -> Picked:
     """The engine that was named or set, else that of the session's last turn, else the best that is there.
 

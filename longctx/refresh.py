@@ -5,9 +5,10 @@ manifest is worked out anew each time: a run that was interrupted is simply gone
 """
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from ingest.interruption import undisturbed
 from ingest.naming import show
 from ingest.outcome import Outcome, Status
 from ingest.pool import WorkerPool
@@ -28,12 +29,13 @@ RACY_NS = 50_000_000
 MOMENTARY = frozenset({Status.UNREADABLE, Status.CHANGED, Status.NEEDS_EXTRA, Status.PASSWORD, Status.TOO_LARGE})
 
 
-def refresh(corpus: Corpus, *, index: bool = True, retry: bool = False) -> Iterator[Event]:
+def refresh(corpus: Corpus, *, index: bool = True, retry: bool = False) -> Generator[Event, None, None]:
     """Look at every source, read what changed, and bring manifest, tokens and evidence index up to date.
 
     With `retry`, files whose parser was stopped are tried again. Raises CorpusError where nothing can be read.
-    What was finished before an interruption is kept.
+    What was finished before an interruption is kept; who stops listening before the end closes the generator.
     """
+    corpus.let_go()
     run = _Refresh(corpus, retry=retry)
     yield from run.read()
     corpus.show_files(run.files)
@@ -57,16 +59,18 @@ def _bring_index(corpus: Corpus, *, renamed: bool) -> Iterator[Event]:
     """Index what the index lacks and take out what is no longer there; where files changed, renew their paths."""
     wanted = {index_key(entry): entry for entry in corpus.entries if entry.state is State.CURRENT}
     known = corpus.index.known()
-    for key in known - wanted.keys():
-        corpus.index.remove(key)
     missing = [key for key in wanted if key not in known]
-    for key in known & wanted.keys() if renamed else ():
-        corpus.index.set_paths(key, corpus.paths_of(wanted[key]))
-    for done, key in enumerate(missing, start=1):
-        entry = wanted[key]
-        corpus.index.add(key, corpus.paths_of(entry), corpus.document(entry))
-        yield Indexed(entry.path, done, len(missing))
-    corpus.index.commit()
+    try:
+        for key in known - wanted.keys():
+            corpus.index.remove(key)
+        for key in known & wanted.keys() if renamed else ():
+            corpus.index.set_paths(key, corpus.paths_of(wanted[key]))
+        for done, key in enumerate(missing, start=1):
+            entry = wanted[key]
+            corpus.index.add(key, corpus.paths_of(entry), corpus.document(entry))
+            yield Indexed(entry.path, done, len(missing))
+    finally:
+        corpus.index.commit()
 
 
 class _Refresh:
@@ -88,10 +92,18 @@ class _Refresh:
         return self._known.keys() - self.files.keys()
 
     def read(self) -> Iterator[Event]:
-        """Read what is new or changed; one event for each such file."""
+        """Read what is new or changed; one event for each such file. However it ends, no store stays locked."""
+        if self._corpus.is_new:
+            self._corpus.tokenizer.expect_much()
+        try:
+            yield from self._read()
+        except BaseException:
+            self._save()
+            raise
+        self._save(self.gone)
+
+    def _read(self) -> Iterator[Event]:
         corpus = self._corpus
-        if corpus.is_new:
-            corpus.tokenizer.expect_much()
         found = discover_sources(corpus.request, corpus.paths, heat=corpus.is_new)
         with WorkerPool() as pool:
             request = corpus.request
@@ -107,7 +119,6 @@ class _Refresh:
                 yield self._take(reading)
                 if time.monotonic() - self._saved_at > COMMIT_EVERY_S:
                     self._save()
-        self._save(self.gone)
 
     def _changed(self, found: Iterable[Source | Outcome]) -> Iterator[Source | Outcome]:
         """What must be looked at; the rest is taken as it was recorded."""
@@ -171,11 +182,11 @@ class _Refresh:
 
     def _save(self, gone: Collection[str] = ()) -> None:
         """Keep what is finished, texts before tokens before files, so that a record never lacks what it names."""
-        self._corpus.shelf.commit()
-        self._corpus.tokens.commit()
-        if self._unsaved or gone:
-            self._corpus.store.save_files(self._corpus.record.id, self._unsaved, gone)
-        self._unsaved, self._saved_at = [], time.monotonic()
+        with undisturbed():
+            self._corpus.commit()
+            if self._unsaved or gone:
+                self._corpus.store.save_files(self._corpus.record.id, self._unsaved, gone)
+            self._unsaved, self._saved_at = [], time.monotonic()
 
 
 def _same(record: FileRecord, item: Source | Outcome) -> bool:

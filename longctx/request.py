@@ -14,25 +14,12 @@ from ingest.outcome import Outcome
 from ingest.reader import TEXT_LIMIT_BYTES
 from ingest.rules import Selection
 from ingest.source import STDIN_PATH, Source, discover
-from longctx.corpora import CorpusRecord
+from longctx.corpora import CorpusRecord, Part
 from longctx.errors import CorpusError
 from longctx.manifest import Entry, State
 from longctx.paths import Paths
 
 LISTED = "--from-file"
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Of which corpus a request names a part: its id, and the paths left out of it (folders end in a slash)."""
-
-    whole: str
-    left_out: frozenset[str]
-
-    def leaves_out(self, path: str) -> bool:
-        """Whether a path is one of those left out, or in a folder among them."""
-        folders = (path[: at + 1] for at, letter in enumerate(path) if letter == "/")
-        return path in self.left_out or any(folder in self.left_out for folder in folders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +80,7 @@ def request_of(record: CorpusRecord) -> Request:
     fields = json.loads(record.selection)
     patterns = {name: tuple(fields[name]) for name in ("include", "exclude", "only")}
     selection = Selection(**patterns, gitignore=fields["gitignore"], secrets=fields["secrets"])
-    return Request(record.inputs, selection, folder=record.folder)
+    return Request(record.inputs, selection, folder=record.folder, part=record.part)
 
 
 def discover_sources(request: Request, paths: Paths, *, heat: bool = False) -> Iterator[Source | Outcome]:

@@ -15,8 +15,9 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
-    r"(?:^|/)(?:tests?|testing|spec|specs|__tests__|fixtures?|testdata|mocks?|examples?|samples?(?:[_-]\w+)?|demos?|bench(?:marks?)?|"
-    r"scripts?|tools|\.[^/]+|locales?|i18n|translations)/|(?:^|/)(?:test_|conftest)[^/]*$|_test\.\w+$|\.(?:test|spec)\.\w+$",
+    r"(?:^|/)(?:[^/]*[_.-])?(?:tests?|testing|specs?|__tests__|fixtures?|mocks?|examples?|samples?|demos?|bench(?:marks?)?)"
+    r"(?:[_.-][^/]*)?/|(?:^|/)(?:testdata|scripts?|tools|ci|releas(?:e|es|ing)|packaging|\.[^/]+|locales?|i18n|translations)/"
+    r"|(?:^|/)(?:test_|conftest)[^/]*$|_test\.\w+$|\.(?:test|spec)\.\w+$",
     re.IGNORECASE,
 )
 _COMMON = re.compile(
@@ -43,8 +44,9 @@ def standing(path: str) -> float:
     """From nearly 0, a lock file or somebody else's code, to 3, a README at the top."""
     depth = path.count("/")
     worth = float(0.93**depth)
+    first = 1.0 if is_aside(path) else 3.0 if depth < 2 else 1.5
     for pattern, factor in (
-        (_LEADING, 3.0 if depth < 2 else 1.5),
+        (_LEADING, first),
         (_STRUCTURE, 2.0),
         (_OPENING, 1.6),
         (_ASIDE, 0.2),
@@ -55,6 +57,11 @@ def standing(path: str) -> float:
         if pattern.search(path):
             worth *= factor
     return worth * 0.3 if _SETTINGS.search(path) and not _OPENING.search(path) else worth
+
+
+def is_aside(path: str) -> bool:
+    """Whether a file is no part of what a project is: tests, fixtures, examples, tools, or somebody else's."""
+    return bool(_ASIDE.search(path) or _FOREIGN.search(path))
 
 
 def leads(path: str) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.database import connect
+from ingest.database import begin, commit, connect
 from longctx.tokens import from_bytes, packed
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ class TokenStore:
 
     def put(self, digest: str, reader: str, ids: Sequence[int]) -> None:
         """Keep the ids of a text."""
-        if not self._connection.in_transaction:
-            self._connection.execute("BEGIN IMMEDIATE")
+        begin(self._connection)
         self._connection.execute(
             "INSERT OR REPLACE INTO encoded (digest, reader, tokenizer, tokens, ids) VALUES (?, ?, ?, ?, ?)",
             (digest, reader, self._fingerprint, len(ids), packed(ids)),
@@ -47,13 +46,14 @@ class TokenStore:
 
     def commit(self) -> None:
         """Make what was put durable and let other processes write."""
-        if self._connection.in_transaction:
-            self._connection.execute("COMMIT")
+        commit(self._connection)
 
     def close(self) -> None:
         """Commit and close."""
-        self.commit()
-        self._connection.close()
+        try:
+            self.commit()
+        finally:
+            self._connection.close()
 
 
 def _m001_tokens(database: "sqlite_utils.Database") -> None:

@@ -4,38 +4,62 @@ Text in it is text: no markup, and nothing can be clicked but the marks of citat
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from markdown_it.tree import SyntaxTreeNode
 from textual.content import Content, Span
-from textual.highlight import highlight
 from textual.style import Style
 
 from longctx.citations import CitationStatus
-from tui.answer_markdown import MARK, Block
+from tui.answer_markdown import MARK, AnswerMarkdown, Block
+from tui.code_colours import coloured
 from tui.marks import CITATION_COLORS, CITATION_SIGNS, superscript
 
 LEAST_WIDTH = 12
 LEAST_COLUMN = 5
 GUTTER = 2
-HIGHLIGHTED_MOST = 8_000  # characters of code
-LANGUAGES = frozenset(
-    """bash c c++ cpp css diff go html ini java javascript js json kotlin py python rust sh shell sql toml ts typescript
-    xml yaml yml""".split()  # noqa: SIM905 - a list of words
-)
+COLOURED_MOST = 20_000  # characters of code in an answer
+TAB = 4
+GROUND = "on $foreground 10%"  # grey enough to be grey where there are 256 colours
+CODE = ("fence", "code_block")
 BULLETS = "•◦▪"
 STYLES = {"em": "italic", "strong": "bold", "s": "strike", "code_inline": "$text-accent"}
 HEADINGS = {"h1": "bold underline $text-primary", "h2": "bold $text-primary", "h3": "bold"}
+BLANK = Content()
 Statuses = Mapping[int, CitationStatus]
 
 
-def block_lines(block: Block, statuses: Statuses, width: int) -> list[Content]:
-    """The lines of a block."""
+@dataclass(slots=True)
+class AnswerLines:
+    """An answer as lines of one width; only what is new of it is laid out when it grows."""
+
+    width: int
+    blocks: list[list[Content]] = field(default_factory=list)
+    lines: list[Content] = field(default_factory=list)
+
+    def grow(self, markdown: AnswerMarkdown, statuses: Statuses) -> None:
+        """Lay out the blocks that are not."""
+        begun = len(self.blocks)
+        code = sum(map(code_length, markdown.blocks[:begun]))
+        for block in markdown.blocks[begun:]:
+            code += code_length(block)
+            self.blocks.append(block_lines(block, statuses, self.width, is_coloured=code <= COLOURED_MOST))
+        gap = [] if markdown.is_plain else [BLANK]
+        self.lines = [line for lines in self.blocks for line in (*lines, *gap)][: None if not gap else -1]
+
+
+def block_lines(block: Block, statuses: Statuses, width: int, *, is_coloured: bool = True) -> list[Content]:
+    """The lines of a block; with colours in its code, unless that is too much."""
     width = max(width, LEAST_WIDTH)
     if not block.tokens:
         return Content(block.plain).wrap(width)
-    return _Layout(statuses).flow(SyntaxTreeNode(list(block.tokens)).children, width)
+    return _Layout(statuses, is_coloured).flow(SyntaxTreeNode(list(block.tokens)).children, width)
+
+
+def code_length(block: Block) -> int:
+    """How many characters of code are in a block."""
+    return sum(len(token.content) for token in block.tokens if token.type in CODE)
 
 
 def mark(number: int, status: CitationStatus | None) -> str:
@@ -46,6 +70,7 @@ def mark(number: int, status: CitationStatus | None) -> str:
 @dataclass(frozen=True, slots=True)
 class _Layout:
     statuses: Statuses
+    is_coloured: bool
 
     def flow(self, nodes: Sequence[SyntaxTreeNode], width: int, depth: int = 0) -> list[Content]:
         """Blocks one below the other, with blank lines between them except in close lists."""
@@ -65,8 +90,9 @@ class _Layout:
             case "blockquote":
                 quoted = self.flow(node.children, width - 2, depth)
                 return [Content.assemble(("▎ ", "$text-muted"), line.stylize_before("$text-muted")) for line in quoted]
-            case "fence" | "code_block":
-                return _code(node.content, node.info.split(None, 1)[0] if node.info.strip() else "", width)
+            case kind if kind in CODE:
+                language = node.info.split(None, 1)[0] if node.info.strip() else ""
+                return _code(node.content, language if self.is_coloured else "", width)
             case "hr":
                 return [Content.styled("─" * width, "$text-muted")]
             case "table":
@@ -177,12 +203,10 @@ def _hung(sign: str, lines: Sequence[Content]) -> list[Content]:
 
 def _code(code: str, language: str, width: int) -> list[Content]:
     """Code in lines as they are, on a ground of its own; long ones are folded."""
-    code = code.rstrip("\n")
-    is_known = language.lower() in LANGUAGES and len(code) <= HIGHLIGHTED_MOST
-    content = highlight(code, language=language.lower()) if is_known else Content(code)
+    code = "\n".join(line.expandtabs(TAB) for line in code.rstrip("\n").split("\n"))
     room = max(LEAST_WIDTH, width - 2)
-    folded = (part for line in content.split(allow_blank=True) for part in line.expand_tabs(4).fold(room))
-    return [line.pad_right(max(0, room - line.cell_length)).pad(1, 1).stylize_before("on $panel") for line in folded]
+    folded = (part for line in coloured(code, language).split(allow_blank=True) for part in line.fold(room))
+    return [line.pad_right(max(0, room - line.cell_length)).pad(1, 1).stylize_before(GROUND) for line in folded]
 
 
 def _row(cells: Sequence[Content], widths: Sequence[int], is_right: Sequence[bool]) -> Iterator[Content]:

@@ -17,7 +17,8 @@ from ingest.naming import safe_text
 
 MARKDOWN_MOST = 80_000  # characters; what takes longest of all that long takes 0.3 s
 TEXT_MOST = 150_000
-TOKENS_MOST = 20_000
+TOKENS_MOST = 20_000  # of blocks, and of what stands in them
+UNSETTLED_MOST = 15_000  # characters of a block that may still change, read anew with each piece
 DEEPEST = 20  # levels, of which a list has two
 PIECE_MOST = 2_000  # characters of plain text in a block
 DIGITS_MOST = 9
@@ -49,6 +50,9 @@ class AnswerMarkdown:
     is_plain: bool = False
     _tail: int = 0  # from where on it is read again
     _settled: int = 0  # the blocks before that
+    _read: int = 0  # how far it was read; what was put off stands behind that as plain text
+    _found: int = 0  # the blocks before that
+    _read_next: int = 0  # how long the source is when what was put off is read
 
     def add(self, text: str) -> int:
         """Add to the source; the number of blocks that stay as they were."""
@@ -57,16 +61,32 @@ class AnswerMarkdown:
             return self._give_up()
         if self.is_plain:
             return self._add_plain()
+        return self._read_tail() if len(self.source) >= self._read_next else self._put_off()
+
+    def settle(self) -> int:
+        """Nothing more comes: read what was put off; the number of blocks that stay as they were."""
+        is_put_off = not self.is_plain and self._read < len(self.source)
+        return self._read_tail() if is_put_off else len(self.blocks)
+
+    def _read_tail(self) -> int:
         tail = self.source[self._tail :]
         if _is_vast(tail):
             return self._give_up()
         tokens = _parser().parse(safe_text(tail), {"is_known": self.is_known})
-        if len(tokens) > TOKENS_MOST or _depth(tokens) >= DEEPEST:
+        if _count(tokens) > TOKENS_MOST or _depth(tokens) >= DEEPEST:
             return self._give_up()
         kept, found = self._settled, _blocks(tokens)
         self.blocks[kept:] = found
         self._settle(found, tail)
+        self._read, self._found = len(self.source), len(self.blocks)
+        unsettled = self._read - self._tail
+        self._read_next = self._read + (unsettled // 4 if unsettled > UNSETTLED_MOST else 0)
         return kept
+
+    def _put_off(self) -> int:
+        """A long block is read again once it is a quarter longer; until then what came is plain text below it."""
+        self.blocks[self._found :] = [Block(plain=safe_text(self.source[self._read :].strip("\n")))]
+        return self._found
 
     def _settle(self, found: Sequence[Block], tail: str) -> None:
         """Where to read on: at the last block whose first two lines are whole, since the rest of them may undo it."""
@@ -105,6 +125,11 @@ def _is_vast(text: str) -> bool:
     """Whether it may be a table with too many cells: a row is filled up to as many as its head has."""
     lines = text.split("\n")
     return len(lines) * max(line.count("|") for line in lines) > TOKENS_MOST
+
+
+def _count(tokens: Sequence[Token]) -> int:
+    """How many there are, with those in them."""
+    return sum(1 + len(token.children or ()) for token in tokens)
 
 
 def _depth(tokens: Sequence[Token]) -> int:

@@ -1,17 +1,23 @@
 """The application: a screen over a backend of its own. It draws, and asks; it reads no document and runs no model."""
 
 import asyncio
+import os
 import time
+import traceback
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.console import Console, RenderableType
 from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.geometry import Size
 from textual.screen import Screen
 
 from ingest.naming import safe_text, show
@@ -22,9 +28,11 @@ from tui import keys, themes
 from tui.commands import COMMANDS, Command
 from tui.link import BackendDied, Link, Replied
 from tui.screens.workspace import Workspace
+from tui.widgets.too_small import TooSmall, is_too_small, laid_out
 
 TWICE_S = 3.0  # two presses of ctrl+c within this time are meant
 STOPPING_S = 5.0  # longer than that an answer that is stopped is not waited for
+LOG_COLUMNS = 120
 AGAIN = "ctrl+p, Start the backend again"
 
 
@@ -55,6 +63,7 @@ class LongctxApp(App[Ended]):
         self._start = start
         self._memory = memory
         self._interrupted_s = -TWICE_S
+        self._terminal: Size | None = None
         self.painted = asyncio.Event()
         self._touched_s = time.monotonic()
         for each in themes.THEMES:
@@ -68,6 +77,7 @@ class LongctxApp(App[Ended]):
 
     async def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)
+        self.screen_change_signal.subscribe(self, lambda _: self._cover())
         if self._wanted_theme not in self.available_themes:
             self._say(f"no theme is called {show(self._wanted_theme)[:40]}; ctrl+p, Theme shows them", "warning")
         await self.push_screen(self.workspace)
@@ -80,10 +90,34 @@ class LongctxApp(App[Ended]):
         return 0.0 if is_working else time.monotonic() - self._touched_s
 
     async def on_event(self, event: events.Event) -> None:
-        """Know when a key or the mouse is touched."""
+        """Know when a key or the mouse is touched, and how large the terminal is."""
         if isinstance(event, events.InputEvent):
             self._touched_s = time.monotonic()
-        await super().on_event(event)
+        if isinstance(event, events.Resize):
+            self._terminal = event.size
+            size = laid_out(event.size)
+            await super().on_event(events.Resize(size, size, pixel_size=event.pixel_size))
+            self._cover()
+        else:
+            await super().on_event(event)
+
+    # --- the terminal ---------------------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> Size:
+        """What is laid out for; a terminal may be smaller."""
+        return laid_out(super().size)
+
+    def _cover(self) -> None:
+        """Say where the terminal is too small; what is below stays as it is."""
+        for screen in self.screen_stack:
+            covers = screen.query(TooSmall)
+            if self._terminal is None or not is_too_small(self._terminal):
+                covers.remove()
+            elif covers:
+                covers.first().fit(self._terminal)
+            elif screen.is_attached:
+                screen.mount(TooSmall(self._terminal))
 
     # --- the backend ----------------------------------------------------------------------------------------------
 
@@ -132,7 +166,7 @@ class LongctxApp(App[Ended]):
         from tui.screens.dialogs import Confirm
 
         text = f"{reason}\n\nWhat was asked and answered is kept; nothing on the screen is lost."
-        if await self.push_screen_wait(Confirm("The backend ended", text, "start it again")):
+        if await self.push_screen_wait(Confirm("The backend ended", text, "starts it again")):
             await self.action_restart()
 
     async def action_restart(self) -> None:
@@ -196,7 +230,7 @@ class LongctxApp(App[Ended]):
         from tui.screens.dialogs import Confirm
 
         text = "An answer is on its way. What there is of it is kept."
-        if not await self.push_screen_wait(Confirm("Quit?", text, "stop it and quit")):
+        if not await self.push_screen_wait(Confirm("Quit?", text, "stops it and quits")):
             return
         self.workspace.stop()
         waited_s = 0.0
@@ -222,7 +256,7 @@ class LongctxApp(App[Ended]):
     def ended(self, *, by_signal: bool = False) -> Ended:
         """What there is to be said at the end."""
         turn = self.workspace.answer
-        return Ended(self.workspace.session, turn.answer if turn is not None else None, by_signal)
+        return Ended(self.workspace.last_session, turn.answer if turn is not None else None, by_signal)
 
     def _leave(self, *, by_signal: bool = False) -> None:
         self.exit(self.ended(by_signal=by_signal))
@@ -241,6 +275,25 @@ class LongctxApp(App[Ended]):
 
     def _say(self, text: str, severity: Any = "information") -> None:
         self.notify(safe_text(text), severity=severity, markup=False)
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _handle_exception(self, error: Exception) -> None:
+        _write_down("".join(traceback.format_exception(error)))
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        """End. Textual would draw what broke, with the values of variables in it."""
+        self._close_messages_no_wait()
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """End; what broke goes where libraries print."""
+        self._return_code = 1
+        for each in renderables:
+            text = StringIO()
+            Console(file=text, width=LOG_COLUMNS).print(each, markup=False)
+            _write_down(text.getvalue())
+        self._close_messages_no_wait()
 
     async def on_unmount(self) -> None:
         if self.link.backend is not None:
@@ -262,3 +315,8 @@ def resumed(opening: Open, session: str) -> Open:
 def _about(command: Command) -> str:
     key = f"  ({keys.key_name(command.key)})" if command.key else ""
     return f"{command.about}{key}"
+
+
+def _write_down(text: str) -> None:
+    with suppress(OSError):
+        os.write(2, safe_text(text).encode("utf-8", "replace"))

@@ -12,7 +12,7 @@ from difflib import get_close_matches
 class Command:
     """A thing that can be done. `takes` names what may follow its slash command; `short` is its word in the footer.
 
-    `footer` is 1 where it is always in the footer, 2 where there is room, 0 where never.
+    `footer` is 1 where it is always in the footer, 2 and 3 where there is room, 2 first; 0 where never.
     """
 
     id: str
@@ -43,7 +43,7 @@ COMMANDS: tuple[Command, ...] = (
         action="toggle_corpus",
         key="ctrl+b",
         short="corpus",
-        footer=2,
+        footer=3,
     ),
     Command(
         id="pane.corpus",
@@ -107,6 +107,7 @@ COMMANDS: tuple[Command, ...] = (
         key="ctrl+n",
         short="new",
         slash="new",
+        footer=3,
     ),
     Command(
         id="session.rename",
@@ -125,7 +126,7 @@ COMMANDS: tuple[Command, ...] = (
         short="export",
         slash="export",
         takes="[FILE]",
-        footer=2,
+        footer=3,
     ),
     Command(
         id="summary.corpus",
@@ -136,6 +137,7 @@ COMMANDS: tuple[Command, ...] = (
         short="summary",
         slash="summary",
         takes="[PATH]",
+        footer=2,
     ),
     Command(
         id="summary.chosen",
@@ -237,6 +239,7 @@ COMMANDS: tuple[Command, ...] = (
         key="f6",
         short="engine",
         slash="engine",
+        footer=3,
     ),
     Command(
         id="engine.again",
@@ -296,6 +299,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(id="app.quit", name="Quit", about="The session is kept", action="app.quit", key="ctrl+q", slash="quit"),
 )
+STOP = next(command for command in COMMANDS if command.key == "escape")
 ALSO = {"model": "engine", "exit": "quit", "sessions": "resume"}
 
 
@@ -307,7 +311,13 @@ def for_slash(name: str) -> Command | None:
 
 def slash_commands() -> tuple[tuple[str, str], ...]:
     """What can be typed: the name with its slash, and what it does."""
-    return tuple((f"/{each.slash}", each.about) for each in COMMANDS if each.slash)
+    return tuple((f"/{each.slash}", _in_a_line(each)) for each in COMMANDS if each.slash)
+
+
+def _in_a_line(command: Command) -> str:
+    """`Show a citation: by the number of its footnote`."""
+    about = command.about[0].lower() + command.about[1:]
+    return f"{command.name.removesuffix('…')}: {about}"
 
 
 def unknown(name: str) -> str:

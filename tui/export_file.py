@@ -26,12 +26,15 @@ def problem(name: str) -> str:
     """What is wrong with a name; empty where nothing is."""
     if form_of(name) is None:
         return "name it .md, .html or .json"
-    path = absolute(name)
+    try:
+        path = absolute(name)
+    except OSError:
+        return "the folder you are in is gone: name the file from the root"
     if os.path.isdir(path):
         return "that is a folder: add a file's name"
     return "" if os.path.isdir(os.path.dirname(path)) else "there is no such folder"
 
 
 def absolute(name: str) -> str:
-    """The file that is meant, from the root."""
+    """The file that is meant, from the root. Raises OSError where the folder that it stands in is gone."""
     return os.path.abspath(os.path.expanduser(name))

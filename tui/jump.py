@@ -7,7 +7,8 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.geometry import Offset
+from textual.errors import NoWidget
+from textual.geometry import Offset, Region
 from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Static
@@ -55,19 +56,23 @@ class Jump(ModalScreen[Widget | None]):
 
 def lettered(named: Mapping[str, Widget], others: Sequence[Widget]) -> dict[str, tuple[Widget, Offset]]:
     """A letter for each widget that is seen: those with a letter of their own first, then as many others as fit."""
-    places = {letter: (widget, _corner(widget)) for letter, widget in named.items() if widget.region.area}
+    places = {letter: (widget, seen.offset) for letter, widget in named.items() if (seen := _seen(widget)).area}
     taken = {offset for _, offset in places.values()}
     letters = _free(named)
     for widget in others:
-        corner = _corner(widget)
-        if widget.region.area and corner not in taken and (letter := next(letters, None)):
-            places[letter] = (widget, corner)
-            taken.add(corner)
+        seen = _seen(widget)
+        if seen.area and seen.offset not in taken and (letter := next(letters, None)):
+            places[letter] = (widget, seen.offset)
+            taken.add(seen.offset)
     return places
 
 
-def _corner(widget: Widget) -> Offset:
-    return widget.region.offset
+def _seen(widget: Widget) -> Region:
+    """What of it is on the screen, and not scrolled out of what it stands in."""
+    try:
+        return widget.screen.find_widget(widget).visible_region
+    except NoWidget:
+        return Region()
 
 
 def _free(named: Mapping[str, Widget]) -> Iterator[str]:

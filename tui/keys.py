@@ -17,6 +17,8 @@ NAMES = {
     "enter": "⏎",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
+    "left_curly_bracket": "{",
+    "right_curly_bracket": "}",
     "slash": "/",
     "question_mark": "?",
     "colon": ":",

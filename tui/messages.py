@@ -96,10 +96,19 @@ class CopyWanted(Message):
 
 @dataclass
 class QuestionTakenBack(Message):
-    """An earlier question, that of the turn `turn`, is to be changed in the prompt and asked anew."""
+    """An earlier question, that of the turn `turn`, is to be changed in the prompt and asked anew; the turns `behind`
+    it then leave the conversation."""
 
     question: str
     turn: str
+    behind: int = 0
+
+
+@dataclass
+class LettersTyped(Message):
+    """Letters were typed where they mean nothing: they are the beginning of a question."""
+
+    letters: str
 
 
 @dataclass

@@ -7,6 +7,7 @@ whatever a desktop would run is opened as text.
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,10 +80,13 @@ class Opening:
 
 def opening(location: str, line: int | None, environ: Mapping[str, str]) -> Opening:
     """How to open a file at a line; raises NoProgram."""
-    location = os.path.abspath(location)
+    try:
+        location = os.path.abspath(location)
+    except OSError as error:
+        raise NoProgram("it can't be opened: the folder that longctx was started in is gone") from error
     if os.path.splitext(location)[1].removeprefix(".").lower() in VIEWED:
         return Opening((*_viewer(), location), takes_terminal=False)
-    editor = _editor(environ)
+    editor = editor_words(environ)
     name = os.path.basename(editor[0])
     return Opening((*editor, *_at(name, location, line)), takes_terminal=name not in GOTO | {"subl", "zed"})
 
@@ -94,8 +98,8 @@ def _viewer() -> tuple[str, ...]:
     raise NoProgram("no program opens documents here: xdg-open is not installed (xdg-utils has it)")
 
 
-def _editor(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The person's editor with its options."""
+def editor_words(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The person's editor with its options; raises NoProgram."""
     named = environ.get("VISUAL", "").strip() or environ.get("EDITOR", "").strip()
     if not named:
         found = next(filter(None, map(shutil.which, FALLBACKS)), None)
@@ -125,14 +129,30 @@ def _at(editor: str, location: str, line: int | None) -> Sequence[str]:
 def suspended(app: App[Any]) -> Iterator[None]:
     """The terminal as it was before the application began, for as long as another program draws on it.
 
-    Raises NoProgram where there is none.
+    Keys that interrupt are that program's. Raises NoProgram where there is no terminal.
     """
+    suspension = app.suspend()
     try:
-        with app.suspend():
-            yield
+        suspension.__enter__()
     except SuspendNotSupported as error:
         raise NoProgram("an editor needs a terminal, and this is a web page") from error
-    app.refresh(layout=True)
+    try:
+        with _uninterrupted():
+            yield
+    finally:
+        suspension.__exit__(None, None, None)  # with an exception Textual would not go on
+        app.refresh(layout=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let keys that interrupt do nothing here; a handler, unlike SIG_IGN, is not inherited by programs."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGQUIT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def run_here(words: Sequence[str]) -> int:
@@ -153,12 +173,15 @@ def run_aside(words: Sequence[str]) -> int:
         raise NoProgram(f"{words[0]}: {error.strerror}") from error
 
 
-def edited(text: str, environ: Mapping[str, str]) -> str:
-    """The text as it comes back from the person's editor, on the terminal; raises NoProgram."""
-    editor = _editor(environ)
-    with tempfile.TemporaryDirectory(prefix="longctx-") as folder:
-        file = Path(folder) / "question.md"
-        file.write_text(text, "utf-8", "replace")
-        if run_here((*editor, str(file))) != 0:
-            return text
-        return file.read_text("utf-8", "replace").rstrip("\n")
+def edited(text: str, editor: Sequence[str]) -> str:
+    """The text as it comes back from an editor, on the terminal; raises NoProgram."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="longctx-", ignore_cleanup_errors=True) as folder:
+            file = Path(folder) / "question.md"
+            file.write_text(text, "utf-8", "replace")
+            if run_here((*editor, str(file))) != 0:
+                return text
+            return file.read_text("utf-8", "replace").rstrip("\n")
+    except OSError as error:
+        reason = "no file came back" if isinstance(error, FileNotFoundError) else error.strerror
+        raise NoProgram(f"the question is as it was: {reason}") from error

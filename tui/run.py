@@ -8,11 +8,14 @@ import asyncio
 import os
 import signal
 import sys
+import termios
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any, Self
 
 from longctx.backend.client import start_backend
 from longctx.backend.logs import opened
@@ -22,9 +25,11 @@ from tui.app import Ended, LongctxApp
 from tui.garbage import collected_when_idle
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-GRACE_S = 10.0  # a terminal that has gone may take nothing any more; then this process ends without it
+HEARD_S = 3  # a loop that hears of a signal no sooner waits for a terminal that takes nothing any more
+GRACE_S = 10  # to end in order
 INTERRUPTED = 130
 PARENT_S = 2.0
+TOLD = b"\0"
 
 
 def run(opening: Open, *, log: Path, theme: str, memory: Path) -> Ended:
@@ -34,37 +39,88 @@ def run(opening: Open, *, log: Path, theme: str, memory: Path) -> Ended:
         ended = asyncio.run(_run(app))
     if app.return_code:
         raise LongctxError("the terminal UI ended with an error", f"its log: {log}; longctx chat needs no screen")
-    return ended if ended is not None else app.ended(by_signal=True)  # a browser's tab was closed
+    return ended if ended is not None else app.ended()  # a browser's tab was closed
 
 
 async def _run(app: LongctxApp) -> Ended | None:
-    loop = asyncio.get_running_loop()
-    for number in SIGNALS:
-        loop.add_signal_handler(number, _leave, app)
-    following = asyncio.create_task(_follow_parent(app)) if is_web() else None
-    try:
+    with Ending(app, asyncio.get_running_loop()) as ending:
+        if is_web():
+            threading.Thread(target=ending.follow, args=(os.getppid(),), name="parent", daemon=True).start()
         async with collected_when_idle(app):
             return await app.run_async()
-    finally:
-        if following is not None:
-            following.cancel()
-        for number in SIGNALS:
-            loop.remove_signal_handler(number)
 
 
-def _leave(app: LongctxApp) -> None:
-    last = threading.Timer(GRACE_S, os._exit, (INTERRUPTED,))
-    last.daemon = True
-    last.start()
-    app.leave_by_signal()
+class Ending:
+    """Ends the application on a signal: in order, or at once where its loop does not hear of it.
+
+    A thread reads what signals came. The main one may wait for a terminal that takes nothing any more, and neither
+    the loop nor a handler is called then; a signal need not even wake it.
+    """
+
+    def __init__(self, app: LongctxApp, loop: asyncio.AbstractEventLoop) -> None:
+        self._app = app
+        self._loop = loop
+        self._is_heard = threading.Event()
+        self._modes = _modes()
+        self._before: dict[signal.Signals, Any] = {}
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, lambda *_: self.tell()) for number in SIGNALS}
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+        threading.Thread(target=self._wait, name="signals", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.set_wakeup_fd(-1)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self._writer)
+        self._writer = -1
+
+    def tell(self) -> None:
+        """End."""
+        with suppress(OSError):
+            os.write(self._writer, TOLD)
+
+    def follow(self, parent: int) -> None:
+        """End with the web server, however that one ended. For a thread: the loop may wait for that very server."""
+        while os.getppid() == parent:
+            time.sleep(PARENT_S)
+        self.tell()
+
+    def _wait(self) -> None:
+        """Read numbers of signals until one ends us; whoever is at the keyboard may have sent SIGINT elsewhere."""
+        ends = TOLD + bytes((signal.SIGTERM, signal.SIGHUP))
+        while (came := os.read(self._reader, 1)) and came not in ends:
+            pass
+        if came:
+            self._end()
+
+    def _end(self) -> None:
+        """In order, and where that takes too long without the terminal; the backend ends with us."""
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._leave)
+        if self._is_heard.wait(HEARD_S):
+            time.sleep(GRACE_S)
+        if self._modes is not None:
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTTOU,))
+            with suppress(termios.error):
+                termios.tcsetattr(0, termios.TCSANOW, self._modes)
+        os._exit(INTERRUPTED)
+
+    def _leave(self) -> None:
+        self._is_heard.set()
+        self._app.leave_by_signal()
 
 
-async def _follow_parent(app: LongctxApp) -> None:
-    """End with the web server, however that one ended."""
-    parent = os.getppid()
-    while os.getppid() == parent:
-        await asyncio.sleep(PARENT_S)
-    _leave(app)
+def _modes() -> list[Any] | None:
+    """How the terminal is set; None where there is none."""
+    try:
+        return termios.tcgetattr(0)
+    except termios.error:
+        return None
 
 
 def is_web() -> bool:

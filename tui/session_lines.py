@@ -22,7 +22,9 @@ _LONGEST = 300  # characters of a question, and of a line of an answer
 _NARROW, _WIDE = 46, 72  # cells of a row: below it has no sources, from there the id too
 _STEPS = ((60, "min"), (3600, "h"), (86400, "d"), (7 * 86400, "wk"), (365 * 86400, "y"))
 _FOOTNOTE = re.compile(r"\[\^([0-9]{1,4})\]")
-_MARKUP = re.compile(r"\*\*|^#{1,6} +", re.MULTILINE)
+_MARKUP = re.compile(r"\*\*|`|^#{1,6} +", re.MULTILINE)
+_ITEM = re.compile(r"^[-*+] +", re.MULTILINE)
+_ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _ENDINGS = {"length": "cut off", "interrupted": "stopped", "failed": "failed"}
 _STATUSES = {str(status): status for status in CitationStatus}
 
@@ -99,7 +101,8 @@ def _beginning(answer: Mapping[str, Any]) -> str:
     said = [line.strip()[:_LONGEST] for line in lines if line.strip()]
     more = " …" if len(said) > _ANSWER_LINES else ""
     shown = "\n".join(said[:_ANSWER_LINES]) + more or "(no answer)"
-    return _FOOTNOTE.sub(lambda mark: superscript(int(mark[1])), _MARKUP.sub("", shown))
+    shown = _MARKUP.sub("", _ITEM.sub("• ", shown))
+    return _ESCAPED.sub(r"\1", _FOOTNOTE.sub(lambda mark: superscript(int(mark[1])), shown))
 
 
 def _states(answer: Mapping[str, Any]) -> Iterator[Styled]:

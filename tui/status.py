@@ -1,13 +1,15 @@
 """What the first line says: what is open, who answers, what is going on. Pure: values in, text out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from textual.content import Content
 
 from ingest.naming import show
 from longctx.backend.replies import CorpusOpened, EngineOpened, Planned, ReadingFiles, SessionIs
 from tui.marks import short
+from tui.turn_facts import is_extracted
 
 PROGRAM = "longctx"
 NOTHING = "…"
@@ -85,15 +87,35 @@ def _fit(corpus: CorpusOpened, engine: EngineOpened) -> str:
     return f"{show(name)}: {engine.context_tokens:,} tokens fit; {fits}"
 
 
-def token_lines(planned: Planned | None, session: SessionIs | None) -> Iterator[str]:
-    """What the last question's prompt was made of."""
-    if planned is None:
-        yield "no question was sent to a model yet"
-        return
+def token_lines(planned: Planned | None, answer: Mapping[str, Any] | None, session: SessionIs | None) -> Iterator[str]:
+    """What the last question's prompt was made of, and what its answer took; `answer` is its JSON form."""
+    if planned is not None:
+        yield _prompt_line(planned)
+    if answer is not None:
+        yield _answer_line(answer)
+    if planned is None and answer is None:
+        yield "no question was asked yet"
+    elif session is not None:
+        yield f"session {session.id}: {session.turns} turn{'s' * (session.turns != 1)}; ctrl+n begins a new one"
+
+
+def _prompt_line(planned: Planned) -> str:
     rest = planned.prompt_tokens - planned.corpus_tokens - planned.recap_tokens - planned.conversation_tokens
-    yield (
+    return (
         f"prompt: {planned.prompt_tokens:,} tokens = corpus {planned.corpus_tokens:,} + "
         f"conversation {planned.conversation_tokens:,} + passages {planned.recap_tokens:,} + rest {rest:,}"
     )
-    if session is not None:
-        yield f"session {session.id}: {session.turns} turn{'s' * (session.turns != 1)}; ctrl+n begins a new one"
+
+
+def _answer_line(answer: Mapping[str, Any]) -> str:
+    tokens = answer.get("tokens")
+    tokens = tokens if isinstance(tokens, Mapping) else {}
+    counts = {name: count for name, count in tokens.items() if isinstance(count, int)}
+    if is_extracted(answer):
+        return "the last answer: quotations found by search, no model read anything"
+    if not counts.get("prompt"):
+        return "the last answer: its engine did not count tokens"
+    cached = f"{counts['cached']:,} of them cached" if "cached" in counts else "cache: not reported"
+    return (
+        f"the last answer: {counts['prompt']:,} prompt tokens, {cached}; {counts.get('output', 0):,} tokens of answer"
+    )

@@ -3,8 +3,10 @@
 States are told by signs and words (`tui.marks`); colours only repeat them.
 """
 
+import errno
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +17,7 @@ from textual.theme import BUILTIN_THEMES, Theme
 AUTO = "auto"
 DARK, LIGHT, COLOUR_BLIND = "longctx-dark", "longctx-light", "longctx-colour-blind"
 ANSI_DARK, ANSI_LIGHT = "ansi-dark", "ansi-light"
+IN_BROWSER = {ANSI_DARK: DARK, ANSI_LIGHT: LIGHT}  # a page has no sixteen colours of its own
 LARGEST_MEMORY = 64 * 1024  # bytes; ours has fewer than a hundred
 
 
@@ -99,6 +102,11 @@ NAMES: tuple[str, ...] = tuple(theme.name for theme in THEMES)
 
 def chosen_theme(wanted: str, remembered: str | None, environ: Mapping[str, str]) -> str:
     """The theme to begin with: what is set, else what was taken last time, else what the terminal says of itself."""
+    theme = _chosen(wanted, remembered, environ)
+    return IN_BROWSER.get(theme, theme) if environ.get("TEXTUAL_DRIVER", "").endswith(":WebDriver") else theme
+
+
+def _chosen(wanted: str, remembered: str | None, environ: Mapping[str, str]) -> str:
     if wanted != AUTO:
         return wanted
     if remembered is not None:
@@ -116,12 +124,21 @@ def _is_light(colors: str) -> bool:
 def remembered(file: Path) -> str | None:
     """The theme that was taken last time; None where nothing readable says so."""
     try:
-        with file.open("rb") as stream:
+        with open(file, "rb", opener=_opened) as stream:
             told = json.loads(stream.read(LARGEST_MEMORY))
     except (OSError, ValueError, RecursionError):
         return None
     theme = told.get("theme") if isinstance(told, dict) else None
     return theme if isinstance(theme, str) else None
+
+
+def _opened(path: str, flags: int) -> int:
+    """A regular file only; a pipe under its name is not waited for."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "no regular file", path)
+    return descriptor
 
 
 def remember(file: Path, theme: str) -> None:

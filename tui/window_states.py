@@ -1,4 +1,4 @@
-"""What is known of each local window of a context: empty, new, prefilled, cached, stale, evidence, cited.
+"""What is known of each local window of a context: empty, new, prefilled, cached, stale, passage, cited.
 
 Pure functions over what the backend tells; draws nothing. Where several things hold for a window the strongest is its
 state.
@@ -29,13 +29,23 @@ class WindowState(IntEnum):
     PREFILLED = 2
     CACHED = 3
     STALE = 4
-    EVIDENCE = 5
+    PASSAGE = 5
     CITED = 6
 
     @property
     def sign(self) -> str:
-        """What stands for it where colour can't."""
-        return "·░▓●SEC"[self]
+        """What stands for it where each window has a cell of its own."""
+        return "·░▓●SPC"[self]
+
+    @property
+    def block(self) -> str:
+        """What stands for two windows of it in one cell."""
+        return "·▒▓█SPC"[self]
+
+    @property
+    def is_letter(self) -> bool:
+        """Whether it is marked among those that only fill."""
+        return self >= WindowState.STALE
 
     @property
     def word(self) -> str:
@@ -53,9 +63,11 @@ class CorpusMap:
     places: Mapping[str, tuple[Range, ...]] = field(default_factory=dict)
     stale: frozenset[int] = frozenset()
     stored: int = 0
+    plain: int = 0  # the tokens of the texts, without the headers that the windows give them
 
     @property
     def tokens(self) -> int:
+        """The tokens of the windows."""
         return self.ends[-1] if self.ends else 0
 
     def size(self, window: int) -> int:
@@ -103,6 +115,7 @@ def map_of(told: WindowsAre) -> CorpusMap:
         places={sha256: _in_order(ranges) for sha256, ranges in places.items()},
         stale=frozenset(stale),
         stored=told.cached or 0,
+        plain=sum(text.tokens for text in told.texts),
     )
 
 
@@ -147,7 +160,7 @@ def states(corpus: CorpusMap, course: Course, shown: int) -> list[WindowState]:
     known += [WindowState.NEW] * (size - len(known)) + [WindowState.EMPTY] * (shown - size)
     for window in corpus.stale:
         known[window] = WindowState.STALE
-    for places, state in ((course.evidence, WindowState.EVIDENCE), (course.cited, WindowState.CITED)):
+    for places, state in ((course.evidence, WindowState.PASSAGE), (course.cited, WindowState.CITED)):
         for place in places:
             for window in corpus.windows_at(place.sha256, place.start, place.end):
                 known[window] = state

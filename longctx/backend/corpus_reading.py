@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 
 from ingest import git
 from ingest.source import is_count
@@ -20,8 +21,9 @@ def read(corpus: Corpus, tell: Tell) -> int:
     """Bring a corpus up to date; how many files are new, other or gone since it was read the last time."""
     before = _texts(corpus)
     reading = Reading(tell, None if before else _total(corpus))
-    for event in refresh(corpus):
-        reading.tell(event)
+    with closing(refresh(corpus)) as events:
+        for event in events:
+            reading.tell(event)
     after = _texts(corpus)
     return sum(before.get(path) != after.get(path) for path in before.keys() | after.keys()) if before else 0
 

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 
 from ingest.source import from_list
-from longctx.corpora import corpus_id
-from longctx.request import Part, Request
+from longctx.corpora import Part, corpus_id
+from longctx.request import Request
 
 _SPECIAL = re.compile(r"[\\*?\[\]!#]")
 

@@ -1,7 +1,7 @@
 """Jobs that wait for the one before them. One that waits can be dropped, the one that runs interrupted: just that one.
 
 The main thread takes and runs them; any other may put them in and stop them. A stopped job gets KeyboardInterrupt,
-as with Ctrl-C on the command line; once more where it is stopped again and has not ended.
+as with Ctrl-C on the command line; once more where it is stopped again long after that and has not ended.
 """
 
 import signal
@@ -15,7 +15,7 @@ from longctx.backend.requests import Job
 
 Ending = TypeVar("Ending")
 
-AGAIN_S = 0.5  # so long a job that was interrupted is left to end
+AGAIN_S = 5.0  # so long a job that was interrupted is left to put its things in order
 REPEAT_S = 0.05
 
 

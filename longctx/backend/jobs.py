@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, assert_never
 
+from ingest.interruption import undisturbed
 from longctx import opening
 from longctx.backend.corpus_reading import corpus_opened, read
 from longctx.backend.desk import Desk, Shown
@@ -31,7 +32,6 @@ from longctx.backend.telling import Answering
 from longctx.corpora import known_sources
 from longctx.corpus import Corpus
 from longctx.dialogue import Dialogue
-from longctx.engines.opening import EngineSetup
 from longctx.errors import UsageError
 from longctx.events import AnswerEvents, follow
 from longctx.history import History
@@ -48,13 +48,18 @@ Tell = Callable[[Reply], None]
 
 @dataclass(slots=True)
 class _Room:
-    """What is open: how it was asked for, the corpus (`whole` without what is `excluded`), and the conversation."""
+    """What is open: how it was asked for, the corpus (`whole` without what is `excluded`), and the conversation.
+
+    `used` is the engine that a person has chosen since, `title` what the first session is going to be called.
+    """
 
     asked: Open
     whole: Request
     excluded: tuple[str, ...]
     corpus: Corpus
     dialogue: Dialogue
+    used: UseEngine | None = None
+    title: str = ""
 
 
 class Jobs:
@@ -130,23 +135,50 @@ class Jobs:
             return
         request = opening.sources_of(session, self._paths)
         asked = replace(room.asked, request=None, resume=session.id, goes_on=False, title="")
-        self._move(asked, request, Wanted(session.id), session, tell)
+        self._move(asked, request, Wanted(session.id), session, tell, used=room.used)
 
-    def _move(self, job: Open, request: Request, wanted: Wanted, session: Session | None, tell: Tell) -> None:
-        """Open another corpus in the place of the one that is open, then the engine that goes with it."""
+    def _move(
+        self,
+        job: Open,
+        request: Request,
+        wanted: Wanted,
+        session: Session | None,
+        tell: Tell,
+        *,
+        used: UseEngine | None = None,
+    ) -> None:
+        """Open another corpus in the place of the one that is open, then the engine that goes with it: the one that
+        was `used`, or the one that is asked for."""
         corpus, changed = self._read(request, tell)
         try:
             session = opening.session_over(corpus.record.id, session, wanted, self._history)
             if session is not None and job.title:
                 session = self._history.rename(session.id, job.title)
+            room = self._room_of(job, request, corpus, session, used)
         except BaseException:
             corpus.close()
             raise
         setup = engine_setup(job.settings, stored=job.is_cached)
-        self._seat = self._seat or Seat(setup)
-        self._settle(_Room(job, request, (), corpus, self._dialogue(job, corpus, session)), changed, tell)
-        self._take(job.settings.engine, setup, session, tell)
-        self._tell_session(tell)
+        self._seat = seat = self._seat or Seat(setup)
+        name = used.name if used else job.settings.engine
+        setup = seat.setup_of(used, setup) if used else setup
+        try:
+            self._settle(room, changed, tell)
+            seat.take(lambda: opening.pick(name, setup, self._history, session), tell)
+        finally:
+            with undisturbed():
+                self._tell_seat(tell)
+                self._tell_session(tell)
+
+    def _room_of(
+        self, job: Open, request: Request, corpus: Corpus, session: Session | None, used: UseEngine | None
+    ) -> _Room:
+        """What is open then: a part of a corpus together with what it leaves out of it."""
+        title = "" if session else job.title
+        dialogue = self._dialogue(job, corpus, session, title)
+        whole = opening.whole_of(request, self._paths)
+        excluded = tuple(sorted(request.part.left_out)) if whole and request.part else ()
+        return _Room(job, whole or request, excluded, corpus, dialogue, used, title)
 
     def _read(self, request: Request, tell: Tell) -> tuple[Corpus, int]:
         """A corpus, up to date; and how many files had changed."""
@@ -159,22 +191,22 @@ class Jobs:
 
     def _settle(self, room: _Room, changed: int, tell: Tell) -> None:
         """From now on this is open."""
-        if self._room is not None and self._room.corpus is not room.corpus:
-            self._room.corpus.close()
-        self._room = room
-        self._generation += 1
-        self._show()
-        tell(corpus_opened(room.corpus, changed=changed, excluded=room.excluded))
-
-    def _take(self, name: str, setup: EngineSetup, session: Session | None, tell: Tell, *, anew: bool = False) -> None:
-        """Seat an engine; whoever sits there then is told, also where that was stopped."""
-        room, seat = self._here
-        try:
-            seat.take(lambda: opening.pick(name, setup, self._history, session), tell, anew=anew)
-        finally:
-            room.dialogue.use(seat.engine, opening.origin(seat.picked))
+        with undisturbed():
+            if self._room is not None and self._room.corpus is not room.corpus:
+                self._room.corpus.close()
+            self._room = room
+            self._generation += 1
             self._show()
-            tell(seat.opened)
+            tell(corpus_opened(room.corpus, changed=changed, excluded=room.excluded))
+
+    def _tell_seat(self, tell: Tell) -> None:
+        """Whoever sits there now answers."""
+        room, seat = self._room, self._seat
+        if room is None or seat is None:
+            return
+        room.dialogue.use(seat.engine, opening.origin(seat.picked))
+        self._show()
+        tell(seat.opened)
 
     # --- the corpus that is open ------------------------------------------------------------------------------------
 
@@ -185,9 +217,13 @@ class Jobs:
     def _exclude(self, paths: tuple[str, ...], tell: Tell) -> None:
         room, _ = self._here
         corpus, changed = self._read(leaving_out(room.whole, paths), tell)
-        dialogue = self._dialogue(room.asked, corpus, None)
-        self._settle(_Room(room.asked, room.whole, tuple(sorted(set(paths))), corpus, dialogue), changed, tell)
-        self._go_on(None, tell)
+        dialogue = self._dialogue(room.asked, corpus, None, room.title)
+        excluded = tuple(sorted(set(paths)))
+        try:
+            self._settle(replace(room, excluded=excluded, corpus=corpus, dialogue=dialogue), changed, tell)
+        finally:
+            with undisturbed():
+                self._tell_session(tell)
 
     def _repack(self, tell: Tell) -> None:
         room, _ = self._here
@@ -197,42 +233,64 @@ class Jobs:
 
     def _use_engine(self, job: UseEngine, tell: Tell) -> None:
         room, seat = self._here
-        configured = engine_setup(room.asked.settings, stored=room.asked.is_cached)
-        self._take(job.name, seat.setup_of(job, configured), None, tell, anew=True)
+        setup = seat.setup_of(job, engine_setup(room.asked.settings, stored=room.asked.is_cached))
+        try:
+            seat.take(lambda: opening.pick(job.name, setup, self._history, None), tell, anew=True)
+            if seat.picked.name == job.name:
+                room.used = job
+        finally:
+            with undisturbed():
+                self._tell_seat(tell)
 
     # --- the conversation -------------------------------------------------------------------------------------------
 
     def _go_on(self, session: Session | None, tell: Tell) -> None:
         """Go on with a session over the corpus that is open, or begin a new one."""
         room, _ = self._here
-        room.dialogue = self._dialogue(room.asked, room.corpus, session)
-        self._show()
-        self._tell_session(tell)
+        with undisturbed():
+            room.dialogue = self._dialogue(room.asked, room.corpus, session, "" if session else room.title)
+            self._show()
+            self._tell_session(tell)
 
     def _ask(self, job: Ask, tell: Tell) -> None:
         room, _ = self._here
-        if job.instead_of is not None and job.question.strip():
-            room.dialogue.back_to(job.instead_of)
-        self._follow(room.dialogue.ask(job.question), tell)
+        if job.instead_of is None:
+            self._follow(room.dialogue.ask(job.question), tell)
+            return
+        before = room.dialogue.turns
+        try:
+            with room.dialogue.instead_of(job.instead_of):
+                self._follow(room.dialogue.ask(job.question), tell)
+        finally:
+            with undisturbed():
+                if room.dialogue.turns == before:  # a face has taken them away by now
+                    self._tell_session(tell)
 
     def _summarise(self, job: Summarise, tell: Tell) -> None:
         room, _ = self._here
         self._follow(room.dialogue.summarise(Scope(job.paths), job.length, job.style), tell)
 
     def _follow(self, events: AnswerEvents, tell: Tell) -> None:
-        answering = Answering(tell, self._answered)
+        """Tell of an answer; one that became a turn is told as a whole, whatever interrupts the telling."""
+        room, _ = self._here
+        answering, before = Answering(tell, self._answered), len(room.dialogue.turns)
         try:
             follow(events, answering.tell)
         finally:
-            answering.flush()
-            self._show()
+            with undisturbed():
+                answering.flush()
+                if len(room.dialogue.turns) > before and not answering.is_ended:
+                    tell(self._answered())
+                if room.dialogue.session is not None:
+                    room.title = ""
+                self._show()
 
     def _answered(self) -> Answered:
         """What was answered last, as it is kept."""
         room, _ = self._here
         return Answered(turn_is(room.dialogue.turns[-1]), self._session_is(room))
 
-    def _dialogue(self, asked: Open, corpus: Corpus, session: Session | None) -> Dialogue:
+    def _dialogue(self, asked: Open, corpus: Corpus, session: Session | None, title: str) -> Dialogue:
         history = self._history if asked.is_kept or session is not None else None
         seat = self._seat
         return Dialogue(
@@ -242,12 +300,13 @@ class Jobs:
             history=history,
             session=session,
             kept=asked.is_kept,
-            title=asked.title,
+            title=title,
             opened_from=opening.origin(seat.picked) if seat else None,
         )
 
     def _tell_session(self, tell: Tell) -> None:
-        room, _ = self._here
+        if (room := self._room) is None:
+            return
         tell(SessionOpened(self._session_is(room), tuple(map(turn_is, room.dialogue.turns))))
 
     def _session_is(self, room: _Room) -> SessionIs | None:

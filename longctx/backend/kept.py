@@ -16,20 +16,23 @@ from longctx.whole_file import whole_file
 
 Sources = Mapping[str, Sequence[str]]
 FOUND_MOST = 200  # turns in which words are looked for
+SOURCES_MOST = 50  # that are named of a session: a shell may have made thousands of a pattern
 LISTED_MOST = 200  # files that are named as left out, not read or read in part
 
 
 def session_is(session: Session, sources: Sources, found: str = "") -> SessionIs:
     """A session; `sources` are those of each corpus that is still known, by its id."""
+    named = sources.get(session.corpus, ())
     return SessionIs(
         id=session.id,
         title=session.title,
         corpus=session.corpus,
-        sources=tuple(sources.get(session.corpus, ())),
+        sources=tuple(named[:SOURCES_MOST]),
         turns=session.turns,
         created_s=session.created_s,
         used_s=session.used_s,
         found=found,
+        more_sources=len(named[SOURCES_MOST:]),
     )
 
 

@@ -7,10 +7,10 @@ done. When no more requests can come, the face has gone: what runs is stopped, a
 import faulthandler
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -69,14 +69,16 @@ class Server:
         self._out.put(number, end or STOPPED)
 
     def _read(self) -> None:
-        for line in self._requests:
-            try:
-                number, request = wire.read_request(line)
-            except wire.Malformed as error:
-                say(f"a request was left out: {error}")
-            else:
-                self._hand_out(number, request)
-        self._end()
+        try:
+            for line in self._requests:
+                try:
+                    number, request = wire.read_request(line)
+                except wire.Malformed as error:
+                    say(f"a request was left out: {error}")
+                else:
+                    self._hand_out(number, request)
+        finally:
+            self._end()
 
     def _hand_out(self, number: int, request: AnyRequest) -> None:
         match request:
@@ -136,7 +138,7 @@ def attempted(work: Callable[[], None], log: Path) -> Done | Failed:
     except LongctxError as error:
         return Failed(str(error), error.hint, error.exit_code)
     except Exception as error:  # noqa: BLE001 - the defect of one request is told and costs no other
-        traceback.print_exc()
+        say(traceback.format_exc())
         return defect(error, log)
     return Done()
 
@@ -149,6 +151,6 @@ def defect(error: Exception, log: Path) -> Failed:
 
 
 def say(line: str) -> None:
-    """A line for the log."""
-    sys.stderr.write(f"longctx: {line}\n")
-    sys.stderr.flush()
+    """A line for the log; without one where there is no room for it."""
+    with suppress(OSError):
+        os.write(2, f"longctx: {line}\n".encode("utf-8", "backslashreplace"))

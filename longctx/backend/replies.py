@@ -256,7 +256,7 @@ class LogIs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionIs:
-    """A session; `found` is what a search found in it."""
+    """A session; `found` is what a search found in it, `more_sources` how many there are beside those named."""
 
     id: str
     title: str
@@ -266,6 +266,7 @@ class SessionIs:
     created_s: float
     used_s: float
     found: str = ""
+    more_sources: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 
+from ingest.interruption import undisturbed
 from longctx import opening
 from longctx.backend.replies import EngineOpened, Notice, Reply
 from longctx.backend.requests import UseEngine
@@ -43,8 +44,9 @@ class Seat:
 
     def close(self) -> None:
         """Close the engine; what only quotes is left."""
-        self.engine, self.picked = None, _quotes(self.picked.setup, "nothing else is open")
-        self._open.close()
+        with undisturbed():  # an engine that is left half closed keeps its memory
+            self.engine, self.picked = None, _quotes(self.picked.setup, "nothing else is open")
+            self._open.close()
 
     @property
     def identity(self) -> Identity | None:

@@ -17,6 +17,7 @@ from longctx.paths import Paths
 from longctx.serving.logs import last_lines
 from longctx.serving.record import Records
 
+NOT_HERE = ("terminal",)  # the backend has none: it would be told of a pipe
 MEND = "what is bad above was set, and can't work: mend that first"
 
 
@@ -33,7 +34,7 @@ def checked(shown: Shown | None, paths: Paths) -> Iterator[Checked | NextSteps]:
     """One check after the other, of the engine that is open; at the end what to do next."""
     case = _case(shown, paths)
     is_bad = False
-    for check in diagnose(case):
+    for check in (each for each in diagnose(case) if each.name not in NOT_HERE):
         is_bad = is_bad or check.status is Status.BAD
         yield Checked(check)
     yield NextSteps((MEND,) if is_bad else tuple(next_step(case)))

@@ -59,7 +59,8 @@ class Answering:
         self._answered = answered
         self._prefill: Latest[Prefill] = Latest(tell, TEN_A_SECOND)
         self._text = Coalescer(lambda text: tell(Delta(text)), TWENTY_A_SECOND)
-        self._has_begun = False
+        self._has_plan = self._has_begun = False
+        self.is_ended = False
 
     def tell(self, event: events.AnswerEvent) -> None:
         """Tell of an event; text and progress may be told with what comes later."""
@@ -82,6 +83,7 @@ class Answering:
     def _at_once(self, event: events.AnswerEvent) -> None:
         match event:
             case events.Planned():
+                self._has_plan = True
                 self._tell(planned(event))
                 self._tell(Evidence(tuple(Place(*place) for place in event.passages)))
             case events.CitationResolved(citation):
@@ -93,14 +95,17 @@ class Answering:
                 if not self._has_begun:
                     self._whole(answer)
                 self._tell(self._answered())
+                self.is_ended = True
 
     def _whole(self, answer: Answer) -> None:
-        """An answer of which nothing has come before: that of search."""
-        places = [Place(each.sha256, *each.chars) for each in answer.citations if each.chars]
-        self._tell(Evidence(tuple(places)))
+        """An answer of which nothing has come before: that of search, and one that ended before its first word."""
+        if not self._has_plan:  # a plan came with the evidence for it
+            places = [Place(each.sha256, *each.chars) for each in answer.citations if each.chars]
+            self._tell(Evidence(tuple(places)))
         for citation in answer.citations:
             self._tell(Cited(citation))
-        self._tell(Delta(answer.answer_markdown))
+        if answer.answer_markdown:
+            self._tell(Delta(answer.answer_markdown))
 
 
 def planned(event: events.Planned) -> Planned:

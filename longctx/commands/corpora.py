@@ -144,8 +144,10 @@ def _common_tokens(before: "Sequence[Entry]", after: "Sequence[Entry]") -> int:
 def _store() -> "CorporaStore":
     from longctx import paths
     from longctx.corpora import CorporaStore
+    from longctx.store_faults import explained
 
-    return CorporaStore(paths.locate(os.environ).data / "longctx.db")
+    with explained():
+        return CorporaStore(paths.locate(os.environ).data / "longctx.db")
 
 
 def _find(store: "CorporaStore", identity: str) -> "CorpusRecord":

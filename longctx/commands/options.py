@@ -4,7 +4,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -150,8 +150,9 @@ class Chosen:
         ):
             for warning in configured.warnings:
                 narrator.say(f"longctx: {warning}")
-            for event in refresh(corpus, index=index, retry=retry):
-                narrator.tell(event)
+            with closing(refresh(corpus, index=index, retry=retry)) as events:
+                for event in events:
+                    narrator.tell(event)
             narrator.stop()
             narrator.left_out(summarise(corpus.record.id, corpus.files))
             if self.strict:

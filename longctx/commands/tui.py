@@ -11,7 +11,7 @@ import typer
 from longctx.commands.engine_options import EngineOptions, SessionOptions
 from longctx.commands.options import Chosen, with_shared_options
 from longctx.commands.output import stdin_is_terminal, stdout_is_terminal, stdout_is_tty
-from longctx.errors import Interrupted, UsageError
+from longctx.errors import Interrupted, LongctxError, UsageError
 
 if TYPE_CHECKING:
     from longctx.backend.requests import Open
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PORT = 8765
 WEB = "Web"
 WEB_DRIVER = ":WebDriver"
+LOGS = "LONGCTX_HOME names another folder"
 CHAT = "longctx chat needs no screen; longctx ask answers one question"
 
 
@@ -36,7 +37,10 @@ def tui(
     ] = None,
     quotes: Annotated[int, typer.Option(min=1, max=50, help="At most so many quotes of the evidence engine.")] = 3,
     web: Annotated[
-        bool, typer.Option("--web", help="In a browser of this machine instead.", rich_help_panel=WEB)
+        bool,
+        typer.Option(
+            "--web", help="In a browser of this machine instead; needs the extra \\[web].", rich_help_panel=WEB
+        ),
     ] = False,
     port: Annotated[
         int | None,
@@ -129,7 +133,11 @@ def _run(opening: "Open") -> "Ended":
     state = paths.locate(os.environ).state
     memory = state / "tui.json"
     theme = chosen_theme(opening.settings.theme, remembered(memory), os.environ)
-    return run(opening, log=new_log(state / "logs"), theme=theme, memory=memory)
+    try:
+        log = new_log(state / "logs")
+    except OSError as error:
+        raise LongctxError(f"no log can be kept: {error.filename or state}: {error.strerror}", LOGS) from error
+    return run(opening, log=log, theme=theme, memory=memory)
 
 
 def _say_end(ended: "Ended", *, quiet: bool, is_kept: bool) -> None:

@@ -7,14 +7,13 @@ import http.client
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import FrameType
 from urllib.parse import urlsplit
 
+from ingest.interruption import undisturbed
 from longctx import paths
 from longctx.errors import EngineError
 from longctx.serving.logs import last_lines
@@ -23,7 +22,6 @@ from longctx.serving.record import Records, ServerRecord, birth
 POLL_S = 0.2
 ANSWER_S = 2.0
 ENDING_S = 15.0
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PRIVATE = 0o600
 LINES_SHOWN = 12
 
@@ -103,7 +101,7 @@ def _started(launch: Launch, records: Records) -> Iterator[tuple["subprocess.Pop
     """The process, kept if the block ends well, and ended with all that it started if not."""
     process: subprocess.Popen[bytes] | None = None
     try:
-        with _signals_held():
+        with undisturbed():  # a process that is started in it is known by then
             process = _spawn(launch, records)
             record = _record(launch, process.pid)
             records.save(record)
@@ -192,24 +190,3 @@ def _ended(record: ServerRecord, patience_s: float) -> bool:
             return False
         time.sleep(POLL_S / 8)
     return True
-
-
-@contextmanager
-def _signals_held() -> Iterator[None]:
-    """What would interrupt this block does so at its end; a process that is started in it is known by then."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    came: list[int] = []
-
-    def hold(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
-
-    before = {number: signal.signal(number, hold) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    for each in came:
-        signal.raise_signal(each)

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from longctx.backend.job_queue import AGAIN_S, JobQueue
+from ingest.interruption import undisturbed
+from longctx.backend import job_queue
+from longctx.backend.job_queue import JobQueue
 from longctx.backend.requests import NewSession
 
 JOB = NewSession()
@@ -157,13 +159,14 @@ def test_a_signal_that_is_lost_is_sent_again(queue: JobQueue, monkeypatch: pytes
     assert len(lost) == 3
 
 
-def test_what_swallows_an_interruption_can_be_stopped_again(queue: JobQueue) -> None:
+def test_what_swallows_an_interruption_can_be_stopped_again(queue: JobQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job_queue, "AGAIN_S", 0.3)
     queue.put(1, JOB)
     queue.take()
 
     def stop_twice() -> None:
         queue.stop(1)
-        time.sleep(AGAIN_S + 0.1)
+        time.sleep(0.4)
         queue.stop(1)
 
     def deaf() -> str:
@@ -174,3 +177,37 @@ def test_what_swallows_an_interruption_can_be_stopped_again(queue: JobQueue) -> 
 
     threading.Timer(0.05, stop_twice).start()
     assert queue.run(deaf) is None
+
+
+def test_a_second_stop_breaks_into_nothing_that_is_put_in_order(queue: JobQueue) -> None:
+    queue.put(1, JOB)
+    queue.take()
+    ended = list[str]()
+
+    def work() -> str:
+        try:
+            return long()
+        finally:
+            queue.stop(1)
+            time.sleep(0.7)
+            ended.append("in order")
+
+    threading.Timer(0.05, queue.stop, (1,)).start()
+    assert queue.run(work) is None
+    assert ended == ["in order"]
+
+
+def test_what_must_not_be_left_half_way_is_stopped_after_it(queue: JobQueue) -> None:
+    queue.put(1, JOB)
+    queue.take()
+    ended = list[str]()
+
+    def work() -> str:
+        with undisturbed():
+            queue.stop(1)
+            time.sleep(0.2)
+            ended.append("in order")
+        return long()
+
+    assert queue.run(work) is None
+    assert ended == ["in order"]

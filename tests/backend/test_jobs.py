@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any, TypeVar
 import pytest
 
 from ingest.rules import Selection
-from longctx import paths
+from longctx import opening, paths
 from longctx.analysis import Asking
 from longctx.answer import Mode
 from longctx.backend.corpus_reading import name_of
 from longctx.backend.desk import Desk, Shown
 from longctx.backend.jobs import Jobs
+from longctx.backend.kept import SOURCES_MOST, session_is
 from longctx.backend.replies import (
     Answered,
     Cited,
@@ -47,6 +49,7 @@ from longctx.corpus import Corpus
 from longctx.errors import CorpusError, EngineError, LongctxError, StoreError, UsageError
 from longctx.history import History
 from longctx.request import Request
+from longctx.session import Session, Turn
 from longctx.settings import Settings
 
 MakeTree = Callable[[dict[str, str | bytes]], Path]
@@ -472,3 +475,156 @@ def test_what_was_left_out_is_told_in_part_with_each_turn(make_tree: MakeTree, s
     assert skipped >= 300
     scene.do(Ask(question="How high is the tide?"))
     assert len(scene.one(Answered).turn.answer["corpus"]["skipped"]) == 200
+
+
+def test_a_stop_while_a_turn_is_kept_comes_after_it_was_told(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.open()
+    keep = History.append
+
+    def stopped(history: History, session: str, turn: Turn) -> Session:
+        signal.raise_signal(signal.SIGINT)
+        return keep(history, session, turn)
+
+    monkeypatch.setattr(History, "append", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        scene.do(Ask(question="How high is the tide?"))
+    assert scene.one(Answered).session.turns == 1  # type: ignore[union-attr]
+    monkeypatch.undo()
+    scene.do(Ask(question="And the lighthouse?"))
+    assert scene.one(Answered).session.turns == 2  # type: ignore[union-attr]
+
+
+def test_turns_stay_until_there_is_an_answer_in_their_place(scene: Scene) -> None:
+    scene.open()
+    first = scene.do(Ask(question="How high is the tide?"))[-1]
+    scene.do(Ask(question="And the lighthouse?"))
+    before = scene.one(Answered)
+    assert isinstance(first, Answered)
+
+    def tell(reply: Reply) -> None:
+        scene.told.append(reply)
+        if isinstance(reply, Planned):
+            raise KeyboardInterrupt
+
+    scene.told = []
+    with pytest.raises(KeyboardInterrupt):
+        scene.jobs.do(Ask(question="How low is the tide?", instead_of=first.turn.id), tell)
+    assert not any(isinstance(reply, Answered) for reply in scene.told)
+    assert scene.told[-1] == SessionOpened(before.session, (first.turn, before.turn))
+    scene.do(Ask(question="How low is the tide?", instead_of=first.turn.id))
+    assert scene.kinds[-1] == "Answered"
+    assert scene.one(Answered).session.turns == 1  # type: ignore[union-attr]
+
+
+def test_what_a_session_leaves_out_can_be_taken_back(scene: Scene) -> None:
+    scene.open()
+    whole = scene.one(CorpusOpened)
+    scene.do(Exclude(("docs/light.md", "tides.md")))
+    part = scene.one(CorpusOpened)
+    scene.do(Ask(question="What is odd?"))
+    session = scene.one(Answered).session
+    assert session is not None
+    scene.jobs.close()
+    scene.jobs = Jobs(scene.paths, scene.desk)
+    scene.open(request=None, resume=session.id)
+    assert (scene.one(CorpusOpened).id, scene.one(CorpusOpened).excluded) == (part.id, part.excluded)
+    scene.do(Exclude(("tides.md",)))
+    assert (scene.one(CorpusOpened).files, scene.one(CorpusOpened).excluded) == (2, ("tides.md",))
+    scene.do(Exclude(()))
+    assert (scene.one(CorpusOpened).id, scene.one(CorpusOpened).excluded) == (whole.id, ())
+    store = CorporaStore(scene.paths.data / "longctx.db")
+    store.remove(whole.id)
+    store.close()
+    scene.do(Resume(session.id))
+    assert (scene.one(CorpusOpened).id, scene.one(CorpusOpened).excluded) == (part.id, ())
+
+
+def test_a_cache_that_was_emptied_is_filled_again(scene: Scene) -> None:
+    scene.open()
+    for job in (Reread(), Repack()):
+        shutil.rmtree(scene.paths.cache)
+        scene.do(job)
+        assert scene.one(CorpusOpened).files == 3
+        assert (scene.paths.cache / "shelf.db").exists()
+    scene.do(Ask(question="How high is the tide?"))
+    assert scene.one(Answered).turn.answer["found"]
+
+
+def test_a_stop_while_another_corpus_opens_says_what_is_open_now(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.open()
+    scene.do(Ask(question="How high is the tide?"))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "note.md").write_text("A note about herrings.\n")
+
+    def pick(*_given: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(opening, "pick", pick)
+    with pytest.raises(KeyboardInterrupt):
+        scene.open(request=Request((str(other),)))
+    assert scene.kinds[-3:] == ["CorpusOpened", "EngineOpened", "SessionOpened"]
+    assert scene.one(SessionOpened) == SessionOpened(None, ())
+    monkeypatch.undo()
+
+    def settled(reply: Reply) -> None:
+        scene.told.append(reply)
+        if isinstance(reply, CorpusOpened):
+            signal.raise_signal(signal.SIGINT)
+
+    scene.do(Ask(question="How long is a herring?"))
+    (other / "more.md").write_text("Another note.\n")
+    scene.told = []
+    with pytest.raises(KeyboardInterrupt):
+        scene.jobs.do(Exclude(("more.md",)), settled)
+    assert scene.kinds[-2:] == ["CorpusOpened", "SessionOpened"]
+    assert scene.one(SessionOpened) == SessionOpened(None, ())
+
+
+def test_the_engine_that_was_chosen_stays_over_another_corpus(scene: Scene, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "note.md").write_text("A note about herrings.\n")
+    scene.open(request=Request((str(other),)), settings=Settings(engine="evidence"))
+    scene.do(Ask(question="What of herrings?"))
+    session = scene.one(Answered).session
+    assert session is not None
+    scene.open(settings=Settings(engine="evidence"))
+    scene.do(UseEngine(name="scripted", model=scene.settings.model))
+    scene.do(Exclude(("tides.md",)))
+    scene.do(Resume(session.id))
+    assert scene.one(EngineOpened).name == "scripted"
+
+
+def test_a_title_is_that_of_the_first_session(scene: Scene) -> None:
+    scene.open(title="Of tides")
+    scene.do(Exclude(("docs/",)))
+    scene.do(Ask(question="How high is the tide?"))
+    assert scene.one(Answered).session.title == "Of tides"  # type: ignore[union-attr]
+    for job in (NewSession(), Exclude(())):
+        scene.do(job)
+        scene.do(Ask(question="How high is the lighthouse?"))
+        assert scene.one(Answered).session.title == "How high is the lighthouse?"  # type: ignore[union-attr]
+
+
+def test_an_engine_is_closed_to_the_end(scene: Scene) -> None:
+    scene.open()
+    seat, closed = scene.jobs._seat, list[str]()
+    assert seat is not None
+
+    def end() -> None:
+        signal.raise_signal(signal.SIGINT)
+        closed.append("whole")
+
+    seat._open.callback(end)
+    with pytest.raises(KeyboardInterrupt):
+        scene.do(UseEngine(name="evidence"))
+    assert (closed, scene.one(EngineOpened).name) == (["whole"], "evidence")
+
+
+def test_a_session_names_some_of_many_sources() -> None:
+    session = Session(id="s", title="t", corpus="c", tip=None, turns=0, created_s=0.0, used_s=0.0)
+    told = session_is(session, {"c": [f"/{n}" for n in range(3000)]})
+    assert (len(told.sources), told.more_sources) == (SOURCES_MOST, 3000 - SOURCES_MOST)

@@ -1,6 +1,7 @@
 """The backend as a process: what it is asked, stopped, killed and fed with, and that nothing of it is left."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from longctx.analysis import Asking
 from longctx.backend import wire
 from longctx.backend.client import ROOT, BackendProcess, ending, start_backend
 from longctx.backend.logs import KEPT, new_log
+from longctx.backend.process import attempted
 from longctx.backend.replies import (
     Answered,
     CorpusOpened,
@@ -418,6 +420,39 @@ def test_logs_are_private_and_few(tmp_path: Path) -> None:
     (folder / "vllm.log").write_text("of another")
     new_log(folder, now_s=1_800_000_000)
     assert (folder / "vllm.log").exists()
+
+
+def test_the_log_of_another_face_that_runs_stays(tmp_path: Path) -> None:
+    other = tmp_path / f"backend-20200101-000000-{os.getppid()}.log"
+    other.touch()
+    os.utime(other, (0, 0))
+    for n in range(KEPT + 1):
+        new_log(tmp_path, now_s=1_700_000_000 + n)
+    assert other.exists()
+    other.rename(gone := other.with_name("backend-20200101-000000-999999999.log"))
+    new_log(tmp_path)
+    assert not gone.exists()
+
+
+async def test_a_log_that_takes_no_more_costs_nothing(opening: Open) -> None:
+    async with running(Path("/dev/full")) as line:
+        line.backend._process.stdin.write(b"garbage\n")  # type: ignore[union-attr]
+        assert await line.end(line.send(opening)) == Done()
+        assert await line.end(line.send(Ask(question="How high?"))) == Done()
+        assert line.deaths == []
+
+
+def test_a_defect_is_told_where_it_can_not_be_logged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_given: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("longctx.backend.process.os.write", full)
+    told = attempted(broken, Path("backend.log"))
+    assert isinstance(told, Failed)
+    assert told.message.startswith("unexpected ZeroDivisionError")
 
 
 def test_requests_hold_what_they_held(opening: Open) -> None:

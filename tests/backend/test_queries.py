@@ -17,6 +17,7 @@ from cache.store import DiskStore
 from ingest.rules import Selection
 from longctx import paths, plan
 from longctx.backend import kept, texts
+from longctx.backend.corpus_reading import corpus_opened
 from longctx.backend.desk import Desk, Shown
 from longctx.backend.exclusion import leaving_out
 from longctx.backend.parts import PART_ROWS, PART_SIZE, in_parts
@@ -174,6 +175,19 @@ def test_files_say_what_becomes_of_each(ask: Asked, edited: tuple[Corpus, Path])
     assert files["pic.bin"].sending is Sending.LEFT_OUT
     assert (files["pic.bin"].status, files["pic.bin"].position) == ("binary", None)
     assert files["no.md"].why == "empty"
+
+
+def test_what_only_counts_files_is_no_file(
+    ask: Asked, open_corpus: Callable[..., Corpus], make_tree: Callable[..., Path]
+) -> None:
+    root = make_tree({"a.md": "alpha", "b.md": "beta", "node_modules/x.js": "x", "__pycache__/a.md": "alpha"})
+    for selection in (Selection(exclude=("b.md",)), Selection()):
+        corpus = open_corpus(root, selection=selection, index=False)
+        assert "." in corpus.files, "it counts what was excluded, and folders of tools"
+        ask.show(corpus)
+        known = {"a.md", "node_modules/"} if selection.exclude else {"a.md", "b.md", "node_modules/"}
+        assert set(ask.files()) == known
+        assert corpus_opened(corpus, changed=0, excluded=()).skipped == 1
 
 
 def test_positions_are_those_of_the_texts_of_the_windows(ask: Asked, edited: tuple[Corpus, Path]) -> None:
@@ -732,7 +746,9 @@ def test_the_doctor_checks_one_by_one_and_says_what_is_next(ask: Asked, large: C
     if is_open:
         ask.show(large, engine="scripted", setup=EngineSetup(logs=large.paths.state, model="/no/such/file.toml"))
     *checks, last = ask(Doctor())
-    assert all(isinstance(check, Checked) for check in checks) and len(checks) > 8
+    names = [check.check.name for check in checks if isinstance(check, Checked)]
+    assert len(names) == len(checks) > 8
+    assert "terminal" not in names, "the backend has none"
     assert isinstance(last, NextSteps) and last.lines
     assert ("can't work" in last.lines[0]) == is_open
 

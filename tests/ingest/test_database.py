@@ -3,11 +3,11 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ingest.database import DatabaseTrouble, connect, transaction
+from ingest.database import DatabaseTrouble, begin, commit, connect, transaction
 
 if TYPE_CHECKING:
     import sqlite_utils
@@ -92,3 +92,56 @@ def test_several_first_starts_at_once_make_one_schema(tmp_path: Path) -> None:
     command = [sys.executable, "-P", "-c", program, str(tmp_path / "shelf.db")]
     started = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(4)]
     assert [(process.communicate()[1], process.returncode) for process in started] == [(b"", 0)] * 4
+
+
+class Interrupted(sqlite3.Connection):
+    """One whose statements are interrupted as soon as they are done: when the one in `after` has been executed."""
+
+    after = ""
+
+    def execute(self, sql: str, parameters: Any = ()) -> sqlite3.Cursor:
+        cursor = super().execute(sql, parameters)
+        if self.after and sql.startswith(self.after):
+            self.after = ""
+            raise KeyboardInterrupt
+        return cursor
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path) -> Interrupted:
+    connect(tmp_path / "b.db", [first], rebuildable=False).close()
+    return sqlite3.connect(tmp_path / "b.db", isolation_level=None, factory=Interrupted)
+
+
+def test_an_interruption_while_it_begins_leaves_no_transaction_open(interrupted: Interrupted) -> None:
+    interrupted.after = "BEGIN"
+    with pytest.raises(KeyboardInterrupt), transaction(interrupted):
+        raise AssertionError("not reached")
+    assert not interrupted.in_transaction
+    with transaction(interrupted):
+        interrupted.execute("INSERT INTO things VALUES (1, 'x')")
+    assert interrupted.execute("SELECT count(*) FROM things").fetchone() == (1,)
+
+
+def test_a_transaction_in_another_one_is_refused_and_harms_it_not(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "b.db", [first], rebuildable=False)
+    with transaction(connection):
+        connection.execute("INSERT INTO things VALUES (1, 'x')")
+        with pytest.raises(sqlite3.ProgrammingError), transaction(connection):
+            raise AssertionError("not reached")
+    assert connection.execute("SELECT count(*) FROM things").fetchone() == (1,)
+
+
+def test_what_can_not_be_committed_keeps_nobody_waiting(tmp_path: Path) -> None:
+    connection = connect(tmp_path / "b.db", [first], rebuildable=False)
+    connection.execute("PRAGMA busy_timeout = 0")
+    begin(connection)
+    connection.execute("INSERT INTO things VALUES (1, 'x')")
+    reader = connect(tmp_path / "b.db", [first], rebuildable=False)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM things").fetchall()
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        commit(connection)
+    reader.execute("COMMIT")
+    with transaction(reader):
+        reader.execute("INSERT INTO things VALUES (2, 'y')")

@@ -36,6 +36,9 @@ def test_any_bytes_survive_as_a_path(name: bytes) -> None:
         ("back\\slash", r"back\\slash"),
         ("[/red]", "[/red]"),
         ("tag\U000e0041", r"tag\U000e0041"),
+        ("\u3164\u115f\u1160\uffa0\u2800", r"\u3164\u115f\u1160\uffa0\u2800"),
+        ("a" + 6 * "\u0301" + "b", "a" + 4 * "\u0301" + r"\u0301\u0301b"),
+        ("हिन्दी.md", "हिन्दी.md"),
     ],
 )
 def test_how_paths_are_shown(path: str, shown: str) -> None:

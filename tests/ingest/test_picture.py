@@ -33,6 +33,14 @@ def test_a_page_that_is_not_there_is_said_not_to_be(pdf: str) -> None:
         page_picture(pdf, 3, 60, 60)
 
 
+def test_a_page_of_which_nothing_would_be_seen_is_refused(tmp_path: Path) -> None:
+    with pymupdf.open() as document:
+        document.new_page(width=10_000_000, height=1)
+        document.save(tmp_path / "thin.pdf")
+    with pytest.raises(ReadFailure, match="too thin"):
+        page_picture(str(tmp_path / "thin.pdf"), 1, 200, 200)
+
+
 def test_what_is_no_pdf_and_what_is_damaged_fail_in_one_line(tmp_path: Path) -> None:
     for name, content in {"a.txt": b"text", "b.pdf": b"%PDF-1.7\n%%EOF", "c.pdf": b"%PDF" + bytes(2000)}.items():
         (tmp_path / name).write_bytes(content)

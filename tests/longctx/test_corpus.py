@@ -1,21 +1,27 @@
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ingest import database
 from ingest.outcome import Status
 from ingest.reader import READER_VERSIONS
 from ingest.rules import Selection
 from longctx import paths, plan
+from longctx.backend.exclusion import leaving_out
 from longctx.corpus import Corpus, index_key
-from longctx.errors import CorpusError
+from longctx.errors import CorpusError, StoreError
+from longctx.events import FileDone, Indexed
 from longctx.manifest import State
 from longctx.refresh import RACY_NS, differences, refresh
-from longctx.request import Request
+from longctx.request import Request, request_of
+from longctx.store_faults import explained
 
 MakeTree = Callable[[dict[str, str | bytes]], Path]
 OpenCorpus = Callable[..., Corpus]
@@ -378,3 +384,55 @@ def test_a_token_in_an_address_is_kept_nowhere() -> None:
     request = Request(("https://user:tok3n@127.0.0.1/x.git",))
     assert request.public_inputs == ("https://127.0.0.1/x.git",)
     assert "tok3n" not in "".join(request.name)
+
+
+def test_a_run_that_is_stopped_keeps_no_store_locked(make_tree: MakeTree, open_corpus: OpenCorpus, home: Path) -> None:
+    corpus = open_corpus(make_tree(FILES))
+    make_tree({f"new{n}.md": f"# {n}\n\nSome new words.\n" for n in range(20)})
+    for kind in (FileDone, Indexed):
+        make_tree({"one more.md": f"A {kind.__name__}.\n"})
+        events = refresh(corpus)
+        assert any(isinstance(event, kind) for event in events)
+        events.close()
+        for name in ("shelf.db", "tokens.db", f"evidence/{corpus.record.id}.db"):
+            other = sqlite3.connect(home / "longctx" / "cache" / name, timeout=0, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            other.close()
+    list(refresh(corpus))
+    assert len(corpus.files) == len(FILES) + 21
+
+
+def test_a_store_that_is_locked_is_no_fault_of_the_files(
+    make_tree: MakeTree, open_corpus: OpenCorpus, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = open_corpus(make_tree(FILES))
+    make_tree({"new.md": "New words.\n"})
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.0)
+    other = sqlite3.connect(home / "longctx" / "cache" / "shelf.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="locked") as raised, explained():
+        list(refresh(corpus))
+    assert "try again" in raised.value.hint
+    other.close()
+    list(refresh(corpus))
+    assert corpus.files["new.md"].outcome.status is Status.READ
+
+
+def test_stores_that_are_gone_are_made_again(make_tree: MakeTree, open_corpus: OpenCorpus, home: Path) -> None:
+    corpus = open_corpus(make_tree(FILES))
+    before = prompt_ids(corpus)
+    shutil.rmtree(home / "longctx" / "cache")
+    list(refresh(corpus))
+    assert prompt_ids(corpus) == before
+    assert (home / "longctx" / "cache" / "shelf.db").exists()
+
+
+def test_of_which_corpus_one_is_a_part_is_kept(make_tree: MakeTree) -> None:
+    whole = Request((str(make_tree(FILES)),))
+    part = leaving_out(whole, ("docs/",))
+    with Corpus(part, paths.locate(os.environ)) as corpus:
+        list(refresh(corpus))
+        assert request_of(corpus.store.find(corpus.record.id)).part == part.part
+    with Corpus(replace(part, part=None), paths.locate(os.environ)) as corpus:
+        list(refresh(corpus))
+        assert request_of(corpus.store.find(corpus.record.id)).part == part.part, "named by its rules alone"

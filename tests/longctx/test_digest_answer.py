@@ -53,6 +53,14 @@ def test_an_outline_is_nested() -> None:
     ]
 
 
+def test_a_package_s_own_file_goes_by_its_folder() -> None:
+    path = "src/tides/__init__.py"
+    package = Item(entry=CODE, path=path, start=0, end=5, said="Draws tides.")
+    for folder, said in (("src/tides/", "- Draws tides."), ("src/", "- `tides/__init__.py`: Draws tides.")):
+        digest = Digest(groups=(Group(folder, (package,), is_path=True),), documents=1, looked_at=1)
+        assert markdown(digest, {}, Style.BULLETS).splitlines()[-1] == said
+
+
 def test_what_was_looked_at_and_quoted_is_said() -> None:
     assert told(DIGEST, "src/") == "Quoted of src/: 2 of 5 documents; 3 were looked at."
     assert "looked at" not in told(Digest(groups=(), documents=3, looked_at=3), "x")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from longctx.citations import CitationStatus
+from longctx.digest_answer import NOTICE
 from longctx.export import (
     MEANINGS,
     about,
@@ -411,6 +412,11 @@ def test_evidence_is_told_as_search_without_tokens() -> None:
     assert not [phrase for phrase in about(turn) if "token" in phrase]
     page = check_page(to_html(SESSION, [turn]))
     assert "quotations found by search, no model wrote this · evidence · 2026" in page.text
+
+
+def test_a_summary_without_a_model_was_not_found_by_search() -> None:
+    turn = a_turn(notice=f"{NOTICE} Quoted of docs/: 2 of 3 documents.", engine={"kind": "evidence", "model": ""})
+    assert about(turn)[0] == "quotations chosen by their words and places, no model wrote this"
 
 
 def test_json_is_json_and_has_it_all() -> None:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -151,3 +152,37 @@ def test_a_long_heading_does_not_multiply(tmp_path: Path, monkeypatch: pytest.Mo
         passages = index.size()
     assert (tmp_path / "words.db").stat().st_size < 5_000_000
     assert len(calls) <= passages + 5 and max(map(len, calls)) < 3_000
+
+
+def test_an_interrupted_document_is_not_there_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = index_module._word_rows
+
+    def interrupted(*given: Any) -> Iterator[Any]:
+        yield next(iter(words(*given)))
+        raise KeyboardInterrupt
+
+    with Index(tmp_path / "words.db") as index:
+        index.add("first", ["a"], _prose("one thing"))
+        index.commit()
+        monkeypatch.setattr(index_module, "_word_rows", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            index.add("second", ["b"], _prose("another thing"))
+    monkeypatch.undo()
+    with Index(tmp_path / "words.db") as index:
+        assert index.known() == {"first"}
+        index.add("second", ["b"], _prose("another thing"))
+        assert (index.size(), index.frequency('"another"')) == (2, 1)
+
+
+def test_half_a_document_that_was_left_behind_starts_it_anew(tmp_path: Path) -> None:
+    with Index(tmp_path / "words.db") as index:
+        index.add("first", ["a"], _prose("one thing"))
+        index.add("second", ["b"], _prose("another thing"))
+    torn = sqlite3.connect(tmp_path / "words.db")
+    torn.execute("UPDATE totals SET value = 1 WHERE name = 'last_passage'")
+    torn.commit()
+    torn.close()
+    with Index(tmp_path / "words.db") as index:
+        assert index.known() == set()
+        index.add("third", ["c"], _prose("a third thing"))
+        assert index.size() == 1

@@ -23,6 +23,8 @@ def purpose(text: str) -> str | None:
         ("<!-- Draws tides on a page. -->\n<template>\n", "Draws tides on a page."),
         ("import os\n\nx = 1\n", None),
         ('"""x = tides.draw(1)"""\n', None),
+        ("# isort:skip_file\nfrom a import b\n", None),
+        ("# flake8: noqa\n\"\"\"Draws tides.\"\"\"\n", "Draws tides."),
         ("", None),
         ('"""', None),
         ("/* never closed", None),
@@ -92,3 +94,9 @@ def test_a_manifest_says_what_its_project_is() -> None:
     span = modules.described("a/pyproject.toml", text)
     assert span and text[slice(*span)] == "Logs tides and predicts them."
     assert modules.described("a/other.toml", text) is None
+
+
+def test_what_a_command_of_a_setup_file_is_for_is_not_what_the_project_is() -> None:
+    text = 'class Test(Command):\n    description = "run all tests"\n\nsetup(\n    description="Logs tides.",\n)\n'
+    span = modules.described("setup.py", text)
+    assert span and text[slice(*span)] == "Logs tides."

@@ -19,6 +19,7 @@ from longctx.errors import DoesNotFit, UsageError
 from longctx.events import Answered, AnswerEvent, Notice, Planned
 from longctx.history import History
 from longctx.manifest import Entry
+from longctx.standing import is_aside
 from longctx.summarising import Length, Scope, Style, described, nearest, summarise, title, within
 
 MakeTree = Callable[[dict[str, str | bytes]], Path]
@@ -143,6 +144,42 @@ def test_a_project_is_told_by_what_it_is_where_it_begins_and_its_modules(project
     assert "one sentence of text every six seconds" in said
     assert said.count("Logs tide gauges and predicts tides.") == 1  # the package says it again
     assert "no model wrote this" in answer.notice and "of 10 documents" in answer.notice
+
+
+def test_what_is_aside_does_not_say_what_a_project_is(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
+    aside = {
+        "test-examples/README.md": "# Tests\n\nBy default, this folder has tests for all rules of the parser.\n",
+        "release/README.md": "# Release\n\nChange the version of the release branch in the file of the version.\n",
+        "tide/empty/__init__.py": "# isort:skip_file\nfrom tide import cli\n",
+        "tide/series/__init__.py": '"""Series module."""\n',
+        "grammar.lark": "level_of_tide: NUMBER_SIGN unit_of_length NUMBER_OF_GAUGE\n" * 9,
+    }
+    said = quoted(open_corpus(make_tree({**PROJECT, **aside}))).answer_markdown
+    assert "Tidewatch logs tide gauges" in said
+    for each in ("By default", "release branch", "isort", "Series module", "NUMBER"):
+        assert each not in said
+
+
+def test_without_a_readme_of_its_own_no_other_one_speaks_for_it(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
+    files = {name: text for name, text in PROJECT.items() if name != "README.md"}
+    files["tests/fixtures/README.md"] = "# Fixtures\n\nThis directory contains the answers of gauges that are known.\n"
+    assert "answers of gauges" not in quoted(open_corpus(make_tree(files))).answer_markdown
+
+
+@pytest.mark.parametrize(
+    ("path", "aside"),
+    [
+        ("test-examples/README.txt", True),
+        ("a/unit_tests/x.py", True),
+        ("sample_corpora/README.md", True),
+        ("latest/x.py", False),
+        ("contest/x.md", False),
+        ("docs/testing.md", False),
+        ("src/specials/x.py", False),
+    ],
+)
+def test_tests_and_examples_are_aside(path: str, aside: bool) -> None:
+    assert is_aside(path) is aside
 
 
 @pytest.mark.parametrize("style", Style)

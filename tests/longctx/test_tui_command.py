@@ -12,7 +12,7 @@ import pytest
 from longctx.commands import tui as command
 from longctx.commands.engine_options import EngineOptions, SessionOptions
 from longctx.commands.options import Chosen
-from longctx.errors import UsageError
+from longctx.errors import LongctxError, UsageError
 
 TERMINAL = {**os.environ, "TERM": "xterm-256color"}
 
@@ -121,3 +121,12 @@ def test_it_starts_on_a_terminal_and_leaves_nothing_behind(tmp_path: Path) -> No
     assert child.exitstatus == 0
     logs = list((tmp_path / "home" / "state" / "logs").iterdir())
     assert [log.stat().st_mode & 0o777 for log in logs] == [0o600]
+
+
+def test_a_folder_of_logs_that_can_not_be_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "a file"
+    home.touch()
+    monkeypatch.setenv("LONGCTX_HOME", str(home))
+    with pytest.raises(LongctxError, match=r"no log can be kept: .*/a file: File exists") as raised:
+        command._run(opening("."))
+    assert "LONGCTX_HOME" in raised.value.hint

@@ -71,14 +71,18 @@ def run_app(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> RunApp:
 
     @asynccontextmanager
     async def run(
-        size: tuple[int, int] = (120, 40), theme: str | None = None, opening: Open | None = None
+        size: tuple[int, int] = (120, 40),
+        theme: str | None = None,
+        opening: Open | None = None,
+        *,
+        notifications: bool = False,
     ) -> AsyncIterator[Pilot[Any]]:
         async def start(_tell: object, _died: object) -> Listener:
             return listener
 
         app = LongctxApp(opening or Open(request=None, settings=Settings(), asking=Asking()), start)
         listener.app = app
-        async with app.run_test(size=size) as pilot:
+        async with app.run_test(size=size, notifications=notifications) as pilot:
             if theme is not None:
                 app.theme = theme
             await pilot.pause()

@@ -2,15 +2,19 @@
 
 import itertools
 import time
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it.token import Token
 from textual.content import Content
 
 from longctx.citations import CitationStatus
-from tui.answer_lines import block_lines, fitted, mark
-from tui.answer_markdown import MARKDOWN_MOST, TEXT_MOST, AnswerMarkdown
+from tui import answer_markdown
+from tui.answer_lines import GROUND, AnswerLines, fitted, mark
+from tui.answer_markdown import MARKDOWN_MOST, TEXT_MOST, TOKENS_MOST, UNSETTLED_MOST, AnswerMarkdown
+from tui.code_colours import LONGEST_LINE
 
 STATUSES = dict(zip(range(1, 6), CitationStatus, strict=True))
 RICH = """# Head [^1]
@@ -48,7 +52,10 @@ def document(*parts: str) -> AnswerMarkdown:
 
 
 def laid(answer: AnswerMarkdown, width: int = 60) -> list[Content]:
-    return [line for block in answer.blocks for line in block_lines(block, STATUSES, width)]
+    """Its lines, without the blank ones between blocks."""
+    lines = AnswerLines(width)
+    lines.grow(answer, STATUSES)
+    return [line for block in lines.blocks for line in block]
 
 
 def shown(*parts: str, width: int = 60) -> str:
@@ -188,3 +195,73 @@ def test_a_text_that_grows_past_all_limits_says_how_much_is_not_shown() -> None:
     left = f"{len(answer.source) - TEXT_MOST:,}"
     assert answer.blocks[-1].plain == f"… {left} more characters; an export of the session has them"
     assert sum(len(block.plain) for block in answer.blocks[:-1]) == TEXT_MOST
+
+
+# --- code ---------------------------------------------------------------------------------------------------------
+
+
+def colours(text: str) -> int:
+    """How many words have a colour."""
+    return sum(len([span for span in line.spans if span.style != GROUND]) for line in laid(document(text)))
+
+
+def laid_in_s(text: str) -> float:
+    begun = time.process_time()
+    laid(document(text))
+    return time.process_time() - begun
+
+
+@pytest.mark.parametrize("unit", ["\t", "a\t", "&\t", "a ", "`"])
+@pytest.mark.parametrize("length", [79, 8_000])
+def test_code_that_a_lexer_takes_its_time_over_is_shown_as_it_is(unit: str, length: int) -> None:
+    line = (unit * 8_000)[:length] + "\n"
+    fence = "```java\n" + line * (7_900 // len(line)) + "```\n\n"
+    assert laid_in_s(fence * 5) < 1
+
+
+def test_code_has_colours_until_there_is_too_much_of_it() -> None:
+    assert colours("```python\nx = 1  # b\n```") == 2
+    assert colours("```nonsense\nx = 1  # b\n```") == 0
+    assert colours("```python\n'" + "x" * LONGEST_LINE + "'\n```") == 0
+    fence = "```python\n" + "x = 1\n" * 1_000 + "```\n\n"
+    assert [colours(fence * n) for n in (1, 3, 9)] == [1_000, 3_000, 3_000]
+
+
+def test_tabs_in_code_stand_where_they_stood() -> None:
+    assert shown("```\n\tif\n\ta\tb\n```") == "     if\n     a   b"
+
+
+# --- long blocks --------------------------------------------------------------------------------------------------
+
+ITEMS = "".join(f"- item {i} is **so** [^1]\n" for i in range(UNSETTLED_MOST // 12))
+
+
+def test_a_long_block_is_not_read_anew_with_each_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    count = answer_markdown._count
+
+    def counted(tokens: Sequence[Token]) -> int:
+        reads.append(len(tokens))
+        return count(tokens)
+
+    monkeypatch.setattr(answer_markdown, "_count", counted)
+    answer = document(ITEMS)
+    reads.clear()
+    for _ in range(40):
+        answer.add("- another **item**\n")
+    assert reads == []
+    assert laid(answer)[-1].plain == "- another **item**"
+
+
+def test_what_was_put_off_is_read_when_the_answer_is_whole() -> None:
+    answer = document(ITEMS)
+    for start in range(0, len(RICH), 7):
+        answer.add(RICH[start : start + 7])
+    kept = answer.settle()
+    assert kept <= len(answer.blocks)
+    assert [line.plain for line in laid(answer)] == [line.plain for line in laid(document(ITEMS + RICH))]
+    assert answer.settle() == len(answer.blocks)
+
+
+def test_words_too_many_in_one_paragraph_are_plain() -> None:
+    assert document("*a* " * TOKENS_MOST).is_plain

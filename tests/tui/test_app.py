@@ -20,7 +20,7 @@ from tui.link import BackendDied
 from tui.messages import QuestionAsked
 from tui.screens.dialogs import Confirm
 from tui.screens.help import Help
-from tui.screens.start import Start, problem, sources_of
+from tui.screens.start import Start, placeholder, problem, session_line, sources_line, sources_of
 from tui.screens.workspace import Workspace
 from tui.themes import DARK, LIGHT, THEMES, remembered
 
@@ -93,6 +93,38 @@ def test_addresses_and_globs_are_left_to_the_backend() -> None:
 def test_sources_are_named_once_and_pipes_never() -> None:
     each = (("/a",), ("/b", "-"), ("/a",), (), ("/c",))
     assert sources_of([replace(SESSION, sources=sources) for sources in each]) == [("/a",), ("/c",)]
+
+
+@pytest.mark.parametrize("width", [30, 48, 50, 76])
+def test_what_was_open_lately_stands_in_columns(width: int) -> None:
+    often = replace(SESSION, title="Why " * 40, turns=1_200, sources=("/home/me/kernel", "/x/docs/"), used_s=0)
+    lines = [session_line(each, width, 3 * 3600.0).plain for each in (SESSION, often)]
+    assert [len(line) for line in lines] == [width, width]
+    assert all(line.startswith("go on  ") and line.endswith(" 3 h ago") for line in lines)
+    assert len({line.index("turns") for line in lines}) == 1
+    assert ("  kernel" in lines[1]) is (width >= 50)
+    assert sources_line(("/x/[/red]\x1b",), width).plain.startswith("open   /x/[/red]\\x1b")
+
+
+async def test_a_folder_that_was_removed_is_said(
+    run_app: Any, listener: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opening = replace(template(), request=None)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert placeholder("") == "folder, file or git URL"
+    async with run_app(size=(60, 14)) as pilot:
+        chosen: list[Open] = []
+        pilot.app.push_screen(Start(pilot.app.link, opening), chosen.append)
+        await settle(pilot)
+        await pilot.press("enter")
+        assert "not there any more" in str(pilot.app.screen.query_one("#wrong", Static).render())
+        assert not chosen
+        pilot.app.screen.query_one("#path").value = str(tmp_path)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert chosen[0].request.inputs == (str(tmp_path),)
 
 
 async def test_help_keys_and_palette(run_app: Any) -> None:
@@ -240,3 +272,29 @@ async def test_hostile_names_repaint_nothing(run_app: Any, listener: Any) -> Non
         assert "\x1b" not in line and "\u202e" not in line
         assert "[/red]" in line
         assert pilot.app.is_running
+
+
+class Broken(Static):
+    """Can't be drawn; what its frames hold is private."""
+
+    def render(self) -> str:
+        private = "sec" + "ret"
+        raise ZeroDivisionError(f"{len(private)} [/red]\x1b[31m")
+
+
+async def test_what_broke_is_written_down_without_values(run_app: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with run_app(size=(40, 12)) as pilot:
+            await pilot.app.screen.mount(Broken())
+            await settle(pilot)
+    said = capfd.readouterr().err
+    assert "in render" in said and "ZeroDivisionError: 6 [/red]" in said
+    assert "secret" not in said and "\x1b" not in said
+    assert "╭" not in said and pilot.app.return_code == 1
+
+
+async def test_an_end_that_a_thread_asks_for_is_a_failure(run_app: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    async with run_app(size=(10, 12)) as pilot:
+        pilot.app.panic("the input ended: " + "why " * 20)
+    assert pilot.app.return_code == 1
+    assert "the input ended: why why why why" in capfd.readouterr().err

@@ -48,3 +48,10 @@ def test_what_completes_behind_a_slash() -> None:
     for wanted in ("plan", "tokens", "summary", "cite", "export", "resume", "new", "engine", "doctor", "log", "copy"):
         assert f"/{wanted}" in names
     assert {"/theme", "/help", "/quit"} <= set(names)
+
+
+def test_what_completes_says_what_it_is_about() -> None:
+    about = dict(slash_commands())
+    assert about["/restart"] == "Start the engine again: after it ended, or to free what it holds"
+    assert about["/cite"] == "Show a citation: by the number of its footnote"
+    assert not any("…:" in each for each in about.values())

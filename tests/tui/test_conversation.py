@@ -6,18 +6,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from textual.geometry import Size
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import OptionList
 
 from ingest.document import Kind
 from longctx.answer import Mode, citation_json
-from longctx.backend.replies import Answered, Failed, Planned, Prefill, TurnIs
+from longctx.backend.replies import Answered, Failed, Planned, Prefill, SessionOpened, TurnIs
+from longctx.backend.requests import Ask, Open
 from longctx.citations import Citation, CitationStatus
 from tui.messages import CitationChosen, CitationStep, CopyWanted, QuestionAsked, QuestionTakenBack, StopWanted
 from tui.widgets.answer import AnswerText, pause_s
 from tui.widgets.conversation import SHOWN_AT_ONCE, SHOWN_MOST, ConversationPane, Earlier, with_notes
 from tui.widgets.footnotes import Footnotes
+from tui.widgets.prompt import Prompt
 from tui.widgets.turn import Turn
 
 Picture = Callable[[Pilot[Any]], None]
@@ -226,6 +229,18 @@ async def test_picture_summary(run_widget: Any, picture: Picture) -> None:
         picture(pilot)
 
 
+async def test_picture_an_earlier_turn(run_widget: Any, picture: Picture) -> None:
+    async with run_widget(ConversationPane(), size=(80, 30)) as pilot:
+        pane(pilot).show_turns(
+            [turn(1, question="first?", markdown="one [^1]"), turn(2, question="second?", markdown="two [^2]")]
+        )
+        pane(pilot).query_one("#turns").focus()
+        await pilot.press("left_curly_bracket")
+        pane(pilot).step(1)
+        await pilot.pause()
+        picture(pilot)
+
+
 # --- an answer on its way -----------------------------------------------------------------------------------------
 
 
@@ -269,6 +284,42 @@ async def test_an_answer_that_grows_is_laid_out_once_each_time(
         await pilot.pause()
         assert len(layouts) == 1
         assert pane(pilot).query_one("#turns").is_vertical_scroll_end
+
+
+async def test_measuring_does_not_change_what_is_drawn(run_widget: Any) -> None:
+    text = "A warning is raised at once but lowered late, by the surge or by the level itself, and only once both fell."
+    async with run_widget(AnswerText({}, text)) as pilot:
+        answer = pilot.app.query_one(AnswerText)
+
+        def drawn() -> list[str]:
+            return [strip.text.rstrip() for strip in answer.render_lines(answer.size.region)]
+
+        before = drawn()
+        whole, narrow = Size(80, 24), Size(35, 24)
+        assert answer.get_content_height(narrow, whole, 35) > len(before)
+        answer.refresh()
+        assert drawn() == before
+        answer.get_content_height(whole, whole, answer.size.width)
+        assert drawn() == before
+        assert " ".join(before) == text
+        answer.get_content_height(narrow, whole, 35)
+        answer.add(" More.")
+        answer.flush()
+        await pilot.pause()
+        assert " ".join(drawn()) == text + " More."
+
+
+@pytest.mark.parametrize("width", [60, 41, 100])
+async def test_another_width_draws_all_of_it(run_widget: Any, width: int) -> None:
+    async with run_widget(ConversationPane(), size=(80, 60)) as pilot:
+        pane(pilot).begin("q")
+        pane(pilot).add_text(ANSWER[:210])
+        await settled(pilot)
+        await pilot.resize_terminal(width, 60)
+        await pilot.pause()
+        answer = pilot.app.query_one(AnswerText)
+        drawn = [strip.text.rstrip() for strip in answer.render_lines(answer.size.region)]
+        assert " ".join(" ".join(drawn).split()).endswith("and a third is silent [^5]. [^1]")
 
 
 async def test_lines_take_other_colours_with_the_theme(run_widget: Any) -> None:
@@ -514,7 +565,70 @@ async def test_keys_mean_the_turn_that_has_the_focus(answered: Any) -> None:
         pilot.app.query(Footnotes).first().focus()
         await pilot.press("e")
 
-    assert vars_of((await answered(edit_first))[0]) == {"question": "first?", "turn": "t1"}
+    assert vars_of((await answered(edit_first))[0]) == {"question": "first?", "turn": "t1", "behind": 1}
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (["e"], QuestionTakenBack("first?", "t1", 1)),
+        (["r"], QuestionTakenBack("first?", "t1", 1)),  # it would leave the second without a word
+        (["y"], CopyWanted("one [^1]", "the answer")),
+        (["right_curly_bracket", "r"], QuestionAsked("second?", "t2")),
+    ],
+)
+@pytest.mark.parametrize("way", ["key", "click"])
+async def test_keys_mean_the_turn_that_was_gone_to(run_widget: Any, way: str, keys: list[str], expected: Any) -> None:
+    async with run_widget(ConversationPane(), size=(100, 40)) as pilot:
+        pane(pilot).show_turns(
+            [turn(1, question="first?", markdown="one [^1]"), turn(2, question="second?", markdown="two")]
+        )
+        pane(pilot).query_one("#turns").focus()
+        await pilot.pause()
+        if way == "key":
+            await pilot.press("left_curly_bracket")
+        else:
+            await pilot.click(pilot.app.query(AnswerText).first(), offset=(1, 0))
+        await pilot.press(*keys)
+        await pilot.pause()
+        (message,) = said(pilot)
+        assert type(message) is type(expected)
+        assert vars_of(message) == vars_of(expected)
+
+
+async def test_one_citation_is_marked_and_the_next_one_is_of_its_turn(run_widget: Any) -> None:
+    first = [citation(n, CitationStatus.VERIFIED, place=f"first.py:{n}") for n in (1, 2, 3)]
+    async with run_widget(ConversationPane(), size=(100, 40)) as pilot:
+        pane(pilot).show_turns([turn(1, markdown="a [^2]", citations=first), turn(2, markdown="b [^1]")])
+        await pilot.pause()
+        pane(pilot).step(1)
+        await pilot.pause()
+        assert lines(pilot).count("▸") == 1
+        assert pane(pilot).mark(first[1]) == 3
+        await pilot.pause()
+        assert lines(pilot).count("▸") == 1
+        stepped = [pane(pilot).step(by) for by in (1, 1, -1)]
+        assert [each.place for each in stepped if each] == ["first.py:3", "first.py:1", "first.py:3"]
+        assert pane(pilot).mark(citation(9, CitationStatus.NEAR)) == 0
+        pane(pilot).begin("third?")
+        assert pane(pilot).current is pilot.app.query(Turn).last()
+
+
+async def test_where_there_is_no_next_citation_the_reason_is_said(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        assert "no answer yet" in pane(pilot).without_citations
+        pane(pilot).show_turns([turn(markdown="x", citations=[])])
+        assert pane(pilot).without_citations == "this answer has no citations"
+        pane(pilot).show_turns([turn(markdown="x", citations=CITATIONS[:1])])
+        await pilot.pause()
+        pane(pilot).action_doubtful()
+        assert pane(pilot).step(1) is None
+        assert "u shows all" in pane(pilot).without_citations
+
+
+async def test_letters_that_are_no_command_go_to_the_prompt(answered: Any) -> None:
+    messages = await answered(lambda pilot: pilot.press("w", "slash", "space", "j", "tab", "down", "W"))
+    assert [message.letters for message in messages] == ["w", "/", "j", "W"]
 
 
 async def test_escape_stops_only_what_runs(answered: Any) -> None:
@@ -551,6 +665,14 @@ async def test_clicking_a_mark_shows_its_citation(answered: Any) -> None:
 async def test_clicking_a_footnote_shows_its_citation(answered: Any) -> None:
     (message,) = await answered(lambda pilot: pilot.click(pilot.app.query(Footnotes).last(), offset=(5, 2)))
     assert message.citation == CITATIONS[2]
+
+
+async def test_footnotes_left_out_are_said_to_be_found_not_where(run_widget: Any) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        pane(pilot).show_turns([turn(markdown="x", citations=CITATIONS[1:])])  # the first of them is relocated
+        pane(pilot).action_doubtful()
+        await pilot.pause()
+        assert "1 more, whose quotes were found (u shows all)" in lines(pilot)
 
 
 async def test_keys_in_footnotes(answered: Any) -> None:
@@ -591,6 +713,41 @@ async def test_a_summary_is_not_asked_again(run_widget: Any) -> None:
         pane(pilot).query_one("#turns").focus()
         await pilot.press("e", "r")
         assert said(pilot) == []
+
+
+# --- on the main screen -------------------------------------------------------------------------------------------
+
+
+async def test_the_citations_of_an_earlier_turn_are_counted_and_stepped_through(run_app: Any, listener: Any) -> None:
+    first = [citation(n, CitationStatus.VERIFIED, place=f"first.py:{n}") for n in (1, 2, 3)]
+    turns = (turn(1, question="first?", markdown="one [^2]", citations=first), turn(2, markdown="two [^1]"))
+    async with run_app(size=(160, 50)) as pilot:
+        listener.tell(Open, SessionOpened(None, turns))
+        await until(lambda: len(pilot.app.screen.query(AnswerText)) == 2)
+        await pilot.pause()
+        answer = pilot.app.screen.query(AnswerText).first()
+        await pilot.click(answer, offset=(4, 0))
+        await until(lambda: "first.py:2  2/3" in lines(pilot))
+        pilot.app.screen.query_one("#source-empty").focus()
+        await pilot.press("n")
+        await until(lambda: "first.py:3  3/3" in lines(pilot))
+        await pilot.press("n")
+        await until(lambda: "first.py:1  1/3" in lines(pilot))
+        assert lines(pilot).count("▸") == 1
+        pilot.app.screen.query_one("#turns").focus()
+        await pilot.press("r")
+        await until(lambda: "asking anew leaves out 1 later turn" in lines(pilot))
+        assert pilot.app.screen.query_one(Prompt).text == "first?"
+        assert not [request for request in listener.requests if isinstance(request, Ask)]
+
+
+async def test_a_question_can_be_begun_in_the_conversation(run_app: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
+        pilot.app.screen.query_one("#turns").focus()
+        await pilot.press("w")
+        await until(lambda: isinstance(pilot.app.focused, Prompt))
+        await pilot.press("h", "y")
+        assert pilot.app.screen.query_one(Prompt).text == "why"
 
 
 # --- hostile ------------------------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ async def test_summary(picture: Any) -> None:
 async def test_one_line_is_asked(picture: Any) -> None:
     app = Room()
     async with app.run_test(size=(80, 20)) as pilot:
-        app.ask(Ask("Export this session", "write", "a.exe", about="A file.", check=lambda name: "no " + name))
+        app.ask(Ask("Export this session", "writes", "a.exe", about="A file.", check=lambda name: "no " + name))
         await pilot.pause()
         picture(pilot)
         await pilot.press("enter")
@@ -108,17 +108,37 @@ async def test_one_line_is_asked(picture: Any) -> None:
 async def test_a_hostile_title_is_offered_in_visible_form() -> None:
     app = Room()
     async with app.run_test(size=(80, 20)) as pilot:
-        app.ask(Ask("Rename this session", "rename", HOSTILE))
+        app.ask(Ask("Rename this session", "renames", HOSTILE))
         await pilot.pause()
         await pilot.press("enter")
         (title,) = app.results
         assert "\x1b" not in title and "\u202e" not in title and title.startswith("a[/red]")
 
 
+async def test_what_was_typed_once_is_offered_as_it_is() -> None:
+    app = Room()
+    async with app.run_test(size=(80, 20)) as pilot:
+        app.ask(Ask("Rename this session", "renames", r"C:\notes\a \d+", check=lambda _: ""))
+        await pilot.pause()
+        await pilot.press("enter")
+        assert app.results == [r"C:\notes\a \d+"]
+
+
+async def test_no_word_of_a_dialog_reaches_the_terminal_as_it_is() -> None:
+    app = Room()
+    async with app.run_test(size=(80, 20)) as pilot:
+        app.ask(Ask("t\x1b[31m\u202e", "d\x1b[31m", "a", about="a\x1b[31m\u202e", check=lambda _: "w\x1b[31m"))
+        await pilot.pause()
+        seen = [str(each.render()) for each in app.screen.query(Static)]
+        seen.append(str(app.screen.query_one("#form").border_title))
+        assert sum("␛[31m" in each for each in seen) == 4
+        assert not any("\x1b" in each or "\u202e" in each for each in seen)
+
+
 async def test_a_dead_backend(picture: Any) -> None:
     app = Room()
     async with app.run_test(size=(80, 20)) as pilot:
-        app.ask(Confirm("The backend ended", "killed by SIGSEGV\x1b[2J; its log: /x/[/red].log", "start it again"))
+        app.ask(Confirm("The backend ended", "killed by SIGSEGV\x1b[2J; its log: /x/[/red].log", "starts it again"))
         await pilot.pause()
         picture(pilot)
         await pilot.click("KeyHint")

@@ -67,10 +67,22 @@ def test_the_engine_in_use_is_marked_once() -> None:
     assert not any(choice.is_current for choice in choices(FOUND, None))
 
 
+def test_engines_are_told_as_they_are_chosen_here() -> None:
+    told = [choice.about for choice in choices(FOUND, None)[:5]]
+    assert not [about for about in told if "--" in about or "this process" in about]
+    version = EnginesAre(
+        (EngineIs("scout", "Llama 4 in this process; torch 2.9", needs_model=True), EngineIs("x", "a y")), ()
+    )
+    assert [choice.about for choice in choices(version, None)] == [
+        "Llama 4 Scout on this machine, from a folder of weights; torch 2.9",
+        "a y",
+    ]
+
+
 def test_what_is_lacking_stands_below_in_words() -> None:
     vllm = choices(FOUND, None)[4]
     assert line(vllm, 80).plain.splitlines() == [
-        "✗ vllm       vLLM in this process",
+        "✗ vllm       vLLM on this machine, from a folder of weights",
         "             missing: vllm is not installed",
         "             → pip install 'longctx[vllm]'",
     ]

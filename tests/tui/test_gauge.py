@@ -1,10 +1,12 @@
 """The gauge: the bar, its marks and its words."""
 
+from typing import Any
+
 import pytest
 
 from longctx.answer import Mode
 from longctx.backend.replies import Planned
-from tui.widgets.gauge import Filling, Scale, asking, bar, headline, holding, marks, words
+from tui.widgets.gauge import Fill, Filling, Gauge, Scale, asking, bar, headline, holding, length, marks, slivers, words
 from tui.window_states import MODEL_TOKENS
 
 
@@ -36,13 +38,36 @@ def test_each_part_of_a_prompt_has_a_cell_however_small() -> None:
     filling = asking(planned(), 1_400_000, None)
     assert filling.parts == (1_400_000, 3000, 2100, 4900)
     assert drawn(filling) == "█" * 14 + "▓▒▚" + "░░│"
-    assert words(filling, 99).plain == (
-        "590K free of 2.00M   █ corpus 1.40M   ▓ recap 3.0K   ▒ conversation 2.1K   ▚ rest 4.9K"
+    assert words(filling, 109).plain == (
+        "590K free of 2.00M   █ corpus 1.40M with headers   ▓ passages 3.0K   ▒ conversation 2.1K   ▚ rest 4.9K"
     )
 
 
 def test_words_for_which_there_is_no_room_are_left_out_whole() -> None:
     assert words(asking(planned(), 1_400_000, None), 40).plain == "590K free of 2.00M   █ corpus 1.40M"
+
+
+def test_what_is_less_than_half_a_cell_is_not_drawn_as_one() -> None:
+    filling = holding(12_000, None)
+    assert slivers(filling, Scale.ENGINE, 48) == {Fill.CORPUS}
+    assert not slivers(holding(MODEL_TOKENS // 40, None), Scale.ENGINE, 48)
+    assert slivers(asking(planned(), 1_400_000, None), Scale.ENGINE, 20) == {
+        Fill.PASSAGES,
+        Fill.CONVERSATION,
+        Fill.REST,
+    }
+
+
+@pytest.mark.parametrize(("width", "said", "cells"), [(116, 20, 58), (116, 70, 44), (116, 110, 30), (76, 60, 20)])
+def test_the_bar_takes_what_the_words_leave(width: int, said: int, cells: int) -> None:
+    assert length(width, said) == cells
+
+
+async def test_a_tiny_corpus_is_a_sliver(run_widget: Any) -> None:
+    async with run_widget(Gauge(), size=(120, 1)) as pilot:
+        gauge = pilot.app.query_one(Gauge)
+        gauge.filling = holding(12_000, None)
+        assert gauge.render().plain.startswith("▏░░░")
 
 
 def test_what_does_not_fit_is_said_and_drawn_behind_the_limit() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from textual.app import App, ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Horizontal, VerticalScroll
 from textual.geometry import Offset
 from textual.widgets import Input
 
@@ -32,6 +32,25 @@ async def test_named_places_keep_their_letters_and_hidden_ones_have_none() -> No
         assert hidden not in [widget for widget, _ in places.values()]
         assert len({widget for widget, _ in places.values()}) == len(places) == 13
         assert len({offset for _, offset in places.values()}) == len(places)
+
+
+class Scrolled(App[None]):
+    """Four fields of three rows, of which one and a half are in view."""
+
+    CSS = "VerticalScroll { height: 5; } Input { height: 3; }"
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll():
+            yield from (Input() for _ in range(4))
+
+
+async def test_what_is_scrolled_out_of_view_has_no_letter() -> None:
+    async with Scrolled().run_test() as pilot:
+        fields = list(pilot.app.query(Input))
+        pilot.app.query_one(VerticalScroll).scroll_to(y=4, animate=False)
+        await pilot.pause()
+        places = lettered({"c": fields[0]}, fields)
+        assert [(fields.index(widget), offset.y) for widget, offset in places.values()] == [(1, 0), (2, 2)]
 
 
 async def test_a_letter_goes_there_and_escape_leaves(run_app: Any, listener: Any) -> None:

@@ -6,7 +6,7 @@ from textual.dom import DOMNode
 
 from tui.commands import COMMANDS
 from tui.keys import Row, active_rows, bindings, brief_name, command_rows, key_name
-from tui.widgets.key_line import NARROW_KEYS, Shown, fitting, useful
+from tui.widgets.key_line import ALWAYS, Shown, fitting, useful
 
 
 @pytest.mark.parametrize(
@@ -60,27 +60,50 @@ def test_every_command_is_in_the_table() -> None:
     assert all(row.key for row in rows)
 
 
-def test_the_footer_shows_whole_keys_only() -> None:
-    keys = [Shown("f1", "help", "help"), Shown("f2", "files", "files", 2), Shown("f3", "answers", "answers", 2)]
+def shown(key: str, what: str, rank: int = 2) -> Shown:
+    return Shown(key, what, f"do_{key}", rank)
+
+
+def test_the_footer_shows_whole_keys_only_and_what_is_always_there_first() -> None:
+    keys = [shown("n", "next"), shown("f5", "windows", 4), shown("f1", "help", ALWAYS)]
     assert fitting(keys, 500) == keys
-    assert fitting(keys, 110) == keys
-    assert [each.key for each in fitting(keys, 99)] == ["f1"]
+    assert [each.key for each in fitting(keys, 18)] == ["n", "f1"]
+    assert [each.key for each in fitting(keys, 10)] == ["f1"]
     assert fitting(keys, 3) == []
 
 
-def test_what_fits_is_not_cut_off() -> None:
-    keys = [Shown("ctrl+b", "corpus", letter) for letter in "abcdefghijklmno"]
-    assert all(len(fitting(keys, room)) == room // len("^b corpus  ") for room in (110, 120, 121, 142, 143))
+@pytest.mark.parametrize("room", [10, 40, 70, 71, 99, 100, 142, 143])
+def test_the_line_is_filled_at_any_width(room: int) -> None:
+    keys = [shown(letter, "something") for letter in "abcdefghijklmno"]
+    assert len(fitting(keys, room)) == min(15, room // len("a something  "))
 
 
-def test_a_narrow_footer_has_few_keys_and_help_among_them() -> None:
-    commands = [Shown("escape", "stop", "stop"), Shown("f1", "help", "help")]
-    many = [*(Shown(letter, "something", letter) for letter in "abcdef"), *commands]
-    assert [each.key for each in fitting(many, 70)] == ["a", "escape", "f1"]
-    assert len(fitting(many, 70)) == NARROW_KEYS
+def test_a_smaller_one_takes_what_room_is_left() -> None:
+    keys = [shown("a", "something"), shown("b", "something long"), shown("c", "do")]
+    assert [each.key for each in fitting(keys, 20)] == ["a", "c"]
 
 
 def test_what_the_focus_does_comes_first() -> None:
     there = active(Binding("f1", "help", "help", id="app.help"), Binding("enter", "send", "Ask", id="prompt.send"))
-    assert [each.what for each in useful(there, stops=False)] == ["ask", "help"]
-    assert [each.what for each in useful(there, stops=True)] == ["ask", "stop", "help"]
+    assert [each.what for each in useful(there, {})] == ["ask", "help"]
+
+
+def test_escape_is_shown_only_where_it_does_something_and_by_that_word() -> None:
+    there = active(Binding("escape", "stop", "stop", id="answer.stop"), Binding("f1", "help", "help", id="app.help"))
+    assert [each.what for each in useful(there, {"answer.stop": ""})] == ["help"]
+    assert [each.what for each in useful(there, {"answer.stop": "close"})] == ["close", "help"]
+    covered = active(Binding("escape", "leave", "Stop", show=False, id="prompt.leave"))
+    assert [each.what for each in useful(covered, {"answer.stop": "stop"})] == ["stop"], "the prompt hands it on"
+
+
+def test_next_stands_before_previous() -> None:
+    there = active(Binding("p", "back", "Previous citation", id="a"), Binding("n", "on", "Next citation", id="b"))
+    assert [each.key for each in useful(there, {})] == ["n", "p"]
+
+
+def test_what_two_keys_do_by_one_word_is_shown_with_that_of_the_focus() -> None:
+    there = active(
+        Binding("S", "summarise", "Summary", id="tree.summary"),
+        Binding("ctrl+t", "summarise", "summary", id="summary.corpus"),
+    )
+    assert [each.key for each in useful(there, {})] == ["S"]

@@ -1,11 +1,17 @@
 """Programs of the person's own: no shell, and no file name is an option."""
 
+import os
+import signal
 import stat
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tui.outside import ABSENT, NoProgram, edited, opening, run_aside, run_here
+from tui.outside import ABSENT, NoProgram, edited, editor_words, opening, run_aside, run_here, suspended
 
 
 @pytest.fixture
@@ -18,6 +24,16 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         program.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > {tmp_path}/said\n")
         program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(folder))
+    return folder
+
+
+@pytest.fixture
+def gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder we are in, which is there no more."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
     return folder
 
 
@@ -93,6 +109,66 @@ def test_a_question_is_written_in_an_editor(tmp_path: Path) -> None:
     editor = tmp_path / "editor"
     editor.write_text('#!/bin/sh\nprintf "%s" "longer" >> "$1"\n')
     editor.chmod(0o755)
-    assert edited("a question, ", {"EDITOR": str(editor)}) == "a question, longer"
+    assert edited("a question, ", [str(editor)]) == "a question, longer"
     editor.write_text("#!/bin/sh\nexit 3\n")
-    assert edited("as \udcff it was", {"EDITOR": str(editor)}) == "as \udcff it was"
+    assert edited("as \udcff it was", [str(editor)]) == "as \udcff it was"
+
+
+@pytest.mark.parametrize("does", ['rm "$1"', 'rm -r "$(dirname "$1")"', 'rm "$1"; mkdir "$1"'])
+def test_an_editor_that_leaves_no_file_is_one_line(tmp_path: Path, does: str) -> None:
+    editor = tmp_path / "editor"
+    editor.write_text(f"#!/bin/sh\n{does}\n")
+    editor.chmod(0o755)
+    with pytest.raises(NoProgram, match="as it was"):
+        edited("a question", [str(editor)])
+
+
+def test_no_room_for_a_file_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(NoProgram, match="as it was"):
+        edited("a question", ["true"])
+
+
+@pytest.mark.usefixtures("programs")
+def test_a_relative_name_in_a_folder_that_is_gone_is_one_line(gone: Path) -> None:
+    assert not gone.exists()
+    with pytest.raises(NoProgram, match="is gone"):
+        opening("a.py", 1, {"EDITOR": "vim"})
+
+
+class Suspending:
+    """As Textual's application: it goes on only where it is left without an exception."""
+
+    def __init__(self) -> None:
+        self.goes_on = False
+
+    @contextmanager
+    def suspend(self) -> Iterator[None]:
+        yield
+        self.goes_on = True
+
+    def refresh(self, *, layout: bool) -> None:
+        assert layout
+
+
+def test_the_application_goes_on_whatever_happened() -> None:
+    app: Any = Suspending()
+    with pytest.raises(NoProgram, match="nope"), suspended(app):
+        run_here(["/nope"])
+    assert app.goes_on
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_keys_that_interrupt_are_the_programs(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    app: Any = Suspending()
+    with suspended(app):
+        os.kill(os.getpid(), number)
+        assert run_here([sys.executable, "-S", "-c", f"import os; os.kill(os.getpid(), {number})"]) == -number
+    assert signal.getsignal(number) is before
+
+
+def test_the_editor_is_looked_for_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(NoProgram, match="nope: not found"):
+        editor_words({"EDITOR": "nope"})

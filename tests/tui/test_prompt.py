@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 
 from tui.messages import CommandTyped, EditorWanted, QuestionAsked, StopWanted
 from tui.widgets.completions import Completions
-from tui.widgets.prompt import Prompt
+from tui.widgets.prompt import Prompt, anew
 
 Picture = Callable[[Pilot[Any]], None]
 PATHS = ("src/engine/prefill.py", "src/engine/planner.py", "docs/plan.md", "a [bold].md")
@@ -71,6 +71,31 @@ async def test_a_line_with_a_slash_is_a_command(run_widget: Any) -> None:
         assert isinstance(command, CommandTyped)
         assert (command.name, command.words) == ("export", "a.md")
         assert question.question == "/usr/lib is what?"
+
+
+async def test_a_command_that_is_typed_whole_is_sent_at_once(run_widget: Any) -> None:
+    async with run_widget(prompt()) as pilot:
+        await pilot.press(*"/map")
+        assert is_open(pilot)
+        await pilot.press("enter")
+        (command,) = said(pilot)
+        assert (command.name, command.words) == ("map", "")
+        assert not is_open(pilot)
+
+
+async def test_letters_typed_elsewhere_begin_a_question(run_widget: Any) -> None:
+    async with run_widget(prompt()) as pilot:
+        pilot.app.screen.set_focus(None)
+        of(pilot).add_letters("/")
+        await pilot.pause()
+        assert is_open(pilot)
+        await pilot.press(*"map")
+        assert of(pilot).text == "/map"
+
+
+def test_asking_anew_says_what_is_left() -> None:
+    assert anew(2) == "asking anew leaves out 2 later turns · esc cancels"
+    assert "later" not in anew(0)
 
 
 async def test_the_questions_before(run_widget: Any) -> None:

@@ -1,5 +1,6 @@
-"""The terminal is Textual's alone: what is printed to descriptor 2 goes into the log."""
+"""The terminal is Textual's alone, and a signal ends the application whatever it waits for."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,52 @@ with drawn_apart(Path(sys.argv[1])):
 assert sys.__stderr__ is before
 os.write(2, b"after\\n")
 """
+
+
+ENDING = """
+import asyncio, os, signal, sys, threading
+from tui import run
+run.HEARD_S = 0.2
+
+class App:
+    def leave_by_signal(self):
+        left.set()
+
+def send(number, waits):
+    # to this thread, as the kernel may: the main one is not woken then
+    if waits:
+        signal.pthread_kill(threading.get_ident(), number)
+    else:
+        os.kill(os.getpid(), number)
+
+async def main(number, waits):
+    global left
+    left = asyncio.Event()
+    with run.Ending(App(), asyncio.get_running_loop()):
+        threading.Timer(0.2, send, (number, waits)).start()
+        if waits:
+            lock = threading.Lock()
+            lock.acquire()
+            lock.acquire()  # as before a terminal that takes nothing
+        await left.wait()
+
+asyncio.run(main(int(sys.argv[1]), sys.argv[2] == "waits"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "code"),
+    [
+        (signal.SIGHUP, "waits", 130),
+        (signal.SIGTERM, "waits", 130),
+        (signal.SIGTERM, "runs", 0),
+        (signal.SIGINT, "runs", 0),
+    ],
+)
+def test_a_signal_ends_it_also_while_it_waits_for_the_terminal(number: int, state: str, code: int) -> None:
+    command = [sys.executable, "-c", ENDING, str(int(number)), state]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=20, cwd=Path(__file__).parents[2])
+    assert (run.returncode, run.stderr) == (code, "")
 
 
 def test_noise_goes_into_the_log_and_drawing_to_the_terminal(tmp_path: Path) -> None:

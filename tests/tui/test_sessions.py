@@ -261,7 +261,13 @@ def test_only_the_last_turns_are_shown() -> None:
     told = "".join(text for text, _ in turns_in_short([TURNS[0]] * (TURNS_SHOWN + 2), NOW))
     assert told.startswith("\n… 2 earlier turns\n")
     assert told.count("❯") == TURNS_SHOWN
-    assert "Above 128K tokens¹,\n- as said²\n- and …" in told
+    assert "Above 128K tokens¹,\n• as said²\n• and …" in told
+
+
+def test_an_answer_begins_without_its_marks() -> None:
+    answer = "**What it is**\n\n- `a.py`: does\\_it[^1]\n* [/red]"
+    said = "".join(text for text, _ in turns_in_short([turn("why?", answer)], NOW))
+    assert "What it is\n• a.py: does_it¹\n• [/red]" in said
 
 
 def test_an_ending_that_is_no_whole_answer_is_said() -> None:

@@ -25,7 +25,7 @@ from tui.messages import (
 from tui.row_layout import draw
 from tui.screens.picture import PictureScreen
 from tui.widgets.find_bar import FindBar
-from tui.widgets.source import SourcePane, reference, shortened
+from tui.widgets.source import NOTHING_OPEN, SourcePane, reference, shortened
 from tui.widgets.source_text import SourceText, page_words, runs, skipped
 
 TIDES = "".join(f"line {n} of the tides\n" for n in range(1, 301))
@@ -343,6 +343,37 @@ async def test_citations_are_stepped_through(run_widget: RunWidget) -> None:
         await open_text(pilot, TIDES)
         await pilot.press("n", "N")
         assert [event.by for event in pilot.app.said if isinstance(event, CitationStep)] == [1, -1]
+
+
+async def test_keys_that_do_nothing_are_not_shown_and_say_why(
+    run_widget: RunWidget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words: list[str] = []
+    monkeypatch.setattr(SourcePane, "notify", lambda self, text, **_: words.append(text))
+    async with run_widget(SourcePane()) as pilot:
+        pilot.app.query_one("#source-empty").focus()
+        await pilot.press("p", "o", "y", "Y", "w", "slash", "ctrl+f", "ctrl+g", "alt+left", "alt+right")
+        assert words == [NOTHING_OPEN] * 8 + ["nothing was looked at before this", "nothing was looked at after this"]
+        shown = {binding.binding.id for binding in pilot.app.screen.active_bindings.values()}
+        assert not shown & {"source.find", "source.picture", "source.open", "source.copy_reference", "source.back"}
+        words.clear()
+        await open_text(pilot, TIDES)
+        shown = {binding.binding.id for binding in pilot.app.screen.active_bindings.values()}
+        assert {"source.find", "source.open", "source.copy_reference"} <= shown
+        assert "source.picture" not in shown
+        await pilot.press("p", "Y", "w")
+        assert words == [
+            "only pages of a PDF can be shown as pictures",
+            "no citation is shown and nothing is selected: there is no quote to copy",
+        ]
+
+
+async def test_escape_is_the_screens_while_nothing_is_found(run_widget: RunWidget) -> None:
+    async with run_widget(SourcePane()) as pilot:
+        await open_text(pilot, TIDES)
+        assert "escape" not in pilot.app.screen.active_bindings
+        await pilot.press("slash")
+        assert "escape" in pilot.app.screen.active_bindings
 
 
 async def test_finding(run_widget: RunWidget, picture: Callable[..., None]) -> None:

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TOUR = ROOT / "docs" / "examples" / "tour.toml"
 QUESTION = "When is a warning lowered?"
-CTRL_C, CTRL_Q, F3 = "\x03", "\x11", "\x1bOR"
+CTRL_C, CTRL_G, CTRL_Q, F3 = "\x03", "\x07", "\x11", "\x1bOR"
 DEADLINE_S = 60
 
 
@@ -170,6 +170,34 @@ def test_a_backend_that_dies_is_a_message_and_can_be_started_again(terminal: Ter
     terminal.wait(lambda text: is_ready(text) and "SIGKILL" not in text)
     terminal.type(QUESTION + "\r")
     terminal.wait(answered)
+    terminal.type(CTRL_Q)
+    assert terminal.end() == 0
+    assert gone(terminal)
+
+
+@pytest.fixture
+def editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An editor that writes once it is interrupted."""
+    program = tmp_path / "slow-editor"
+    program.write_text("""#!/bin/sh
+trap 'printf %s " and more" >> "$1"; exit 0' INT
+echo editing
+while :; do sleep 0.1; done
+""")
+    program.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(program))
+    return program
+
+
+def test_an_editor_has_the_terminal_and_the_keys(editor: Path, terminal: Terminal) -> None:
+    terminal.wait(is_ready)
+    terminal.type("this" + CTRL_G)
+    terminal.wait(lambda _: b"editing" in terminal.raw)
+    terminal.type(CTRL_C)
+    terminal.wait(lambda text: "this and more" in text)
+    editor.unlink()
+    terminal.type(CTRL_G)
+    terminal.wait(lambda text: "not found" in text)
     terminal.type(CTRL_Q)
     assert terminal.end() == 0
     assert gone(terminal)

@@ -1,6 +1,7 @@
 """Themes can be read, and the choice of one is kept."""
 
 import json
+import os
 from itertools import combinations
 from math import dist
 from pathlib import Path
@@ -11,9 +12,21 @@ from textual.theme import Theme
 
 from tui import themes
 from tui.marks import CITATION_COLORS
-from tui.themes import ANSI_DARK, AUTO, COLOUR_BLIND, DARK, LIGHT, THEMES, chosen_theme, remember, remembered
+from tui.themes import (
+    ANSI_DARK,
+    ANSI_LIGHT,
+    AUTO,
+    COLOUR_BLIND,
+    DARK,
+    LIGHT,
+    THEMES,
+    chosen_theme,
+    remember,
+    remembered,
+)
 
 TEXTS = ("foreground", "text-muted", "text-success", "text-warning", "text-error", "text-accent", "text-primary")
+BROWSER = {"TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver"}
 GROUNDS = ("background", "surface", "panel")
 TRUE_COLOURS = [theme for theme in THEMES if not theme.ansi]
 
@@ -85,6 +98,10 @@ def test_the_themes_of_the_terminal_use_its_colours_only() -> None:
         (AUTO, None, {"TERM": "linux"}, ANSI_DARK),
         (AUTO, "nord", {"COLORFGBG": "0;15"}, "nord"),
         (LIGHT, "nord", {}, LIGHT),
+        (AUTO, None, {"TERM": "linux", **BROWSER}, DARK),
+        (AUTO, ANSI_LIGHT, BROWSER, LIGHT),
+        (ANSI_DARK, None, BROWSER, DARK),
+        (AUTO, "nord", BROWSER, "nord"),
     ],
 )
 def test_which_theme_is_taken(wanted: str, before: str | None, environ: dict[str, str], taken: str) -> None:
@@ -104,6 +121,13 @@ def test_garbage_is_no_theme(tmp_path: Path, garbage: bytes) -> None:
     file = tmp_path / "tui.json"
     file.write_bytes(garbage)
     assert remembered(file) is None
+
+
+def test_a_pipe_is_no_theme_and_not_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "tui.json"
+    os.mkfifo(file)
+    assert remembered(file) is None
+    assert remembered(tmp_path) is None
 
 
 def test_what_can_not_be_kept_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from tui.widgets.window_map import WIDTHS, Grid, WindowMap, cells, changed, grid, letter
+from tui.widgets.window_map import WIDTHS, Grid, WindowMap, cells, changed, grid, sign
 from tui.window_states import WindowState
 
 OF = {state.sign: state for state in WindowState}
@@ -59,8 +59,8 @@ def test_there_is_nothing_behind_the_last_window() -> None:
 
 
 def test_two_windows_share_a_cell() -> None:
-    rows = cells(known("CE░" + "·" * 98), grid(101, 40))
-    assert rows[0][:2] == [(WindowState.CITED, WindowState.EVIDENCE), (WindowState.NEW, WindowState.EMPTY)]
+    rows = cells(known("CP░" + "·" * 98), grid(101, 40))
+    assert rows[0][:2] == [(WindowState.CITED, WindowState.PASSAGE), (WindowState.NEW, WindowState.EMPTY)]
     assert rows[-1][-1] == (None, None)
 
 
@@ -72,10 +72,30 @@ def test_where_many_share_a_half_the_strongest_is_seen() -> None:
     assert [pair for row in cells(states, laid) for pair in row if WindowState.CITED in pair]
 
 
-def test_a_letter_is_that_of_the_stronger() -> None:
-    assert letter((WindowState.NEW, WindowState.CITED)) == "C"
-    assert letter((WindowState.EMPTY, None)) == "·"
-    assert letter((None, None)) == " "
+@pytest.mark.parametrize(
+    ("upper", "lower", "drawn"),
+    [
+        (WindowState.CITED, WindowState.CITED, "C"),
+        (WindowState.CACHED, WindowState.CITED, "c"),
+        (WindowState.PASSAGE, WindowState.CITED, "c"),
+        (WindowState.PASSAGE, None, "P"),
+        (WindowState.CACHED, WindowState.CACHED, "█"),
+        (WindowState.CACHED, WindowState.NEW, "▀"),
+        (WindowState.EMPTY, None, "·"),
+        (None, None, " "),
+    ],
+)
+def test_a_cell_tells_whether_both_of_its_windows_are_so(
+    upper: WindowState | None, lower: WindowState | None, drawn: str
+) -> None:
+    assert sign((upper, lower), 2) == drawn
+
+
+def test_with_letters_each_window_has_a_cell() -> None:
+    laid = grid(1280, 80, has_letters=True)
+    assert (laid.columns, laid.rows, laid.in_cell) == (80, 16, 1)
+    assert laid.window_at(79, 15) == 1279
+    assert grid(1280, 60, has_letters=True).rows == 32
 
 
 def test_only_what_changed_is_drawn_anew() -> None:
@@ -111,15 +131,18 @@ async def test_it_takes_the_place_it_needs(run_widget: Any) -> None:
 async def test_letters_and_half_blocks(run_widget: Any) -> None:
     async with run_widget(WindowMap(), size=(80, 24)) as pilot:
         shown = pilot.app.query_one(WindowMap)
-        shown.show_states(known("CE░░" + "●" * 77))
+        shown.show_states(known("CP░░" + "●" * 77))
         pilot.app.set_focus(None)
         await pilot.pause()
-        assert drawn(pilot) == ["▀" * 41 + " " * 39]
+        assert drawn(pilot) == ["c▒" + "█" * 39 + " " * 39]
         shown.focus()
+        shown.cursor = 70
         await pilot.press("m")
-        assert drawn(pilot)[0].rstrip() == "C░" + "●" * 39
+        await pilot.pause()
+        assert [row.rstrip() for row in drawn(pilot)] == ["CP░░" + "●" * 76, "●"]
+        assert shown.size == (80, 2)
         await pilot.press("m")
-        assert "▀" in drawn(pilot)[0]
+        assert "█" in drawn(pilot)[0]
 
 
 async def test_few_windows_are_always_signs(run_widget: Any) -> None:
@@ -148,9 +171,9 @@ async def test_the_cursor_says_which_half_it_is_at(run_widget: Any) -> None:
         shown.show_states(known("░" * 1280))
         shown.focus()
         await pilot.pause()
-        assert drawn(pilot)[0].startswith("▲▀")
+        assert drawn(pilot)[0].startswith("▲▒")
         await pilot.press("right")
-        assert drawn(pilot)[0].startswith("▼▀")
+        assert drawn(pilot)[0].startswith("▼▒")
 
 
 async def test_a_click_goes_there(run_widget: Any) -> None:
@@ -176,7 +199,7 @@ async def test_a_full_map_is_drawn_within_milliseconds(run_widget: Any) -> None:
     """Every cell other than the one beside it: the worst case."""
     async with run_widget(WindowMap(), size=(80, 24)) as pilot:
         shown = pilot.app.query_one(WindowMap)
-        one, other = (known(signs * 320) for signs in ("C░E▓", "●SE·"))
+        one, other = (known(signs * 320) for signs in ("C░P▓", "●SP·"))
         shown.show_states(one)
         await pilot.pause()
         drawn(pilot)

@@ -24,9 +24,10 @@ from longctx.backend.replies import (
 )
 from longctx.citations import Citation, CitationStatus
 from tui.messages import FileChosen
+from tui.themes import THEMES
 from tui.widgets.gauge import Gauge, Scale
 from tui.widgets.window_map import WindowMap
-from tui.widgets.window_panel import WindowPanel
+from tui.widgets.window_panel import WindowPanel, too_few_colors
 from tui.window_states import CorpusMap, WindowState, map_of
 from tui.window_words import clip, describe, expected, legend
 
@@ -130,7 +131,17 @@ def test_what_reading_will_take_is_said_only_where_a_rate_is_known() -> None:
 def test_a_legend_names_states_with_signs_and_breaks_between_them() -> None:
     known = [WindowState.CITED, WindowState.NEW, WindowState.NEW]
     assert legend(known, has_signs=True, width=80).plain == "C cited 1   ░ new 2"
-    assert legend(known, has_signs=False, width=12).plain == "■ cited 1\n■ new 2"
+    assert legend(known, has_signs=False, width=12).plain == "C cited 1\n▒ new 2"
+    assert legend(known, has_signs=True, width=80, share=2).plain.endswith("1 of 2 shown, the strongest")
+
+
+def test_where_no_model_reads_nothing_is_new_or_read() -> None:
+    known = [WindowState.PASSAGE, WindowState.NEW]
+    assert legend(known, has_signs=True, width=80, is_read=False).plain == "P passage 1   ░ corpus 1"
+    assert (
+        describe(map_of(windows(2)), known, 1, is_read=False)
+        == "window 2 of 2 · 8,001 tokens · src/file_2.py, src/file_3.py"
+    )
 
 
 async def test_it_is_one_line_until_the_map_is_opened(run_widget: Any) -> None:
@@ -212,9 +223,9 @@ async def test_evidence_and_citations_are_marked_until_the_next_question(run_wid
         panel.show_evidence(evidence(2, 3, 9))
         panel.show_citation(citation(9))
         panel.show_citation(citation(19, None))
-        assert signs(pilot) == "░E░SC░░░░░···"
+        assert signs(pilot) == "░P░SC░░░░░···"
         panel.show_windows(windows(10, stale=(6,), cached=10))
-        assert signs(pilot) == "●E●SC●●●●●···"
+        assert signs(pilot) == "●P●SC●●●●●···"
         panel.show_plan(planned(limit_tokens=100_000))
         assert signs(pilot) == "●●●S●●●●●●···"
 
@@ -257,7 +268,7 @@ async def test_focus_shows_evidence_and_says_what_is_read(run_widget: Any) -> No
         panel.show_evidence(evidence(0, 9))
         panel.show_prefill(Prefill(done=40_000, total=40_000, cached=0))
         await pilot.pause()
-        assert signs(pilot) == "E░░░E░░░░░"
+        assert signs(pilot) == "P░░░P░░░░░"
         assert panel.border_title == "Window · focus"
         assert "focus: 30.0K of 1.38M read" in pilot.app.query_one(Gauge).render().plain
 
@@ -343,6 +354,20 @@ async def test_l_changes_the_scale(run_widget: Any) -> None:
         assert "linear to the model's limit" in str(panel_of(pilot).border_subtitle)
 
 
+@pytest.mark.parametrize(
+    ("name", "system", "are_few"),
+    [
+        ("longctx-dark", "truecolor", False),
+        ("longctx-light", None, False),
+        ("longctx-dark", "standard", True),
+        ("longctx-colour-blind", "truecolor", True),
+    ],
+)
+def test_sixteen_colours_are_too_few(name: str, system: str | None, are_few: bool) -> None:
+    theme = next(theme for theme in THEMES if theme.name == name)
+    assert too_few_colors(theme, system) is are_few
+
+
 async def test_letters_where_colours_may_not_be_told_apart(run_widget: Any) -> None:
     async with run_widget(WindowPanel(), size=(120, 40)) as pilot:
         shown = pilot.app.query_one(WindowMap)
@@ -353,6 +378,29 @@ async def test_letters_where_colours_may_not_be_told_apart(run_widget: Any) -> N
         pilot.app.theme = "textual-light"
         await pilot.pause()
         assert not shown.has_letters
+
+
+async def test_the_legend_has_the_signs_of_the_map(run_widget: Any) -> None:
+    async with run_widget(WindowPanel(), size=(120, 40)) as pilot:
+        panel_of(pilot).show_windows(windows(cached=174))
+        panel_of(pilot).toggle_map()
+        await pilot.pause()
+        assert "█ cached 174" in text_of(pilot, "map-legend")
+        pilot.app.theme = "ansi-dark"
+        await pilot.pause()
+        assert "● cached 174" in text_of(pilot, "map-legend")
+        pilot.app.query_one(WindowMap).focus()
+        await pilot.press("m")
+        assert "█ cached 174" in text_of(pilot, "map-legend")
+
+
+async def test_with_quotes_nothing_is_said_of_windows(run_widget: Any) -> None:
+    async with run_widget(WindowPanel(), size=(130, 40)) as pilot:
+        panel_of(pilot).show_engine(engine(None, "evidence"))
+        panel_of(pilot).show_windows(windows())
+        await pilot.pause()
+        assert text_of(pilot, "window-figures") == ""
+        assert "1.39M tokens: searched" in pilot.app.query_one(Gauge).render().plain, "as the corpus pane has it"
 
 
 async def test_without_colours_there_are_letters(run_widget: Any, monkeypatch: pytest.MonkeyPatch) -> None:

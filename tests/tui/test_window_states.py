@@ -94,18 +94,18 @@ def test_a_focused_prompt_is_not_made_of_these_windows() -> None:
 
 def test_evidence_marks_each_window_its_characters_stand_in() -> None:
     course = bearing(Course(), Evidence((Place("b", 150, 201), Place("nobody's", 0, 9))))
-    assert signs(map_of(told()), course) == "░EE░░·"
+    assert signs(map_of(told()), course) == "░PP░░·"
 
 
 def test_evidence_at_a_window_s_edge_is_in_one_window() -> None:
-    assert signs(map_of(told()), bearing(Course(), Evidence((Place("b", 0, 100),)))) == "E░░░░·"
-    assert signs(map_of(told()), bearing(Course(), Evidence((Place("b", 100, 100),)))) == "░E░░░·"
+    assert signs(map_of(told()), bearing(Course(), Evidence((Place("b", 0, 100),)))) == "P░░░░·"
+    assert signs(map_of(told()), bearing(Course(), Evidence((Place("b", 100, 100),)))) == "░P░░░·"
 
 
 def test_the_strongest_state_wins() -> None:
     corpus = map_of(told(cached=2, stale="abcd"))
     course = citing(bearing(Course(), Evidence((Place("b", 0, 300),))), citation("b", (120, 130)))
-    assert signs(corpus, course) == "ECESS·"
+    assert signs(corpus, course) == "PCPSS·"
 
 
 def test_a_citation_that_was_not_found_marks_nothing() -> None:
@@ -150,4 +150,4 @@ def test_a_full_context_takes_a_few_milliseconds() -> None:
     for _ in range(20):
         known = states(corpus, course, size)
     assert (time.process_time() - began) / 20 < 0.005
-    assert counts(known)[0] == (WindowState.EVIDENCE, 40)
+    assert counts(known)[0] == (WindowState.PASSAGE, 40)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets._toast import Toast, ToastRack
 
 from ingest.document import Kind
-from longctx.answer import Mode
+from longctx.answer import Mode, citation_json
 from longctx.backend.replies import (
     Answered,
     Cited,
@@ -42,6 +43,7 @@ from longctx.backend.requests import (
     Length,
     NewSession,
     Open,
+    Picture,
     Rename,
     Repack,
     Reread,
@@ -58,7 +60,15 @@ from tui.cached_files import cached_files
 from tui.exclusion import changed, effect_words, holder
 from tui.export_file import form_of, problem, proposed_name
 from tui.link import Replied
-from tui.messages import CitationChosen, CommandTyped, ExclusionToggled, FileChosen, QuestionAsked, QuestionTakenBack
+from tui.messages import (
+    CitationChosen,
+    CommandTyped,
+    ExclusionToggled,
+    FileChosen,
+    PictureWanted,
+    QuestionAsked,
+    QuestionTakenBack,
+)
 from tui.screens.dialogs import Ask as AskForm
 from tui.screens.dialogs import Confirm
 from tui.screens.stage import prefill_is_long
@@ -172,6 +182,62 @@ async def test_the_corpus_is_hidden_and_panes_are_zoomed(run_app: Any, listener:
         await pilot.press("f10")
         await settle(pilot)
         assert seen(screen) == ["corpus", "conversation"]
+
+
+async def test_the_source_is_closed_by_its_key_and_where_it_takes_room_by_escape(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(120, 30)) as pilot:
+        screen = await ready(pilot, listener)
+        for key in ("f4", "escape"):
+            await pilot.press("f4")
+            await settle(pilot)
+            assert seen(screen) == ["corpus", "conversation", "source"]
+            assert screen.key_words()["answer.stop"] == "close"
+            await pilot.press(key)
+            await settle(pilot)
+            assert seen(screen) == ["corpus", "conversation"]
+            assert screen.focused is screen.prompt
+            assert screen.key_words()["answer.stop"] == ""
+        await pilot.resize_terminal(160, 40)
+        await pilot.press("f4")
+        await settle(pilot)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert "source" in seen(screen) and screen.focused is screen.prompt
+        await pilot.press("f4", "f4")
+        await settle(pilot)
+        assert seen(screen) == ["corpus", "conversation"]
+        screen.post_message(CitationChosen(CITED))
+        await settle(pilot)
+        assert "source" in seen(screen)
+        await pilot.resize_terminal(80, 24)
+        await pilot.press("f4")
+        await settle(pilot)
+        assert screen.key_words()["answer.stop"] == "back"
+        await pilot.press("f4")
+        await settle(pilot)
+        assert seen(screen) == ["conversation"] and screen.focused is screen.prompt
+
+
+async def test_back_in_the_source_does_not_close_it(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(120, 30)) as pilot:
+        screen = await ready(pilot, listener)
+        await pilot.press("f4")
+        await settle(pilot)
+        screen.post_message(FileChosen("a.py"))
+        await settle(pilot)
+        assert "source" in seen(screen)
+
+
+async def test_words_that_go_away_are_not_over_the_prompt(run_app: Any, listener: Any) -> None:
+    for size in ((80, 24), (160, 50)):
+        async with run_app(size=size, notifications=True) as pilot:
+            screen = await ready(pilot, listener)
+            screen.say("copied " + "a word " * 30)
+            await settle(pilot)
+            (toast,) = screen.get_child_by_type(ToastRack).query(Toast)
+            assert toast.region.area
+            assert not toast.region.overlaps(screen.prompt.region)
+            assert not toast.region.overlaps(screen.header.region)
 
 
 # --- jobs -----------------------------------------------------------------------------------------------------------
@@ -334,18 +400,120 @@ async def test_cite_plan_and_tokens(run_app: Any, listener: Any) -> None:
         await settle(pilot)
         assert told[0] == "corpus: 2 files, 50,000 tokens; 1 left out"
         assert told[1].startswith("openai qwen: 100,000 tokens fit; all of it fits, 50,000 are free")
-        assert told[2] == "no question was sent to a model yet"
+        assert told[2] == "no question was asked yet"
         screen.post_message(QuestionAsked("why?"))
         await settle(pilot)
         listener.tell(Ask, Cited(CITED), Delta("So [^1]."), Answered(TURN, SESSION))
         await settle(pilot)
-        for words in ("", "9", "²", "x"):
+        for words in ("", "9", "²", "x", "1" * 5_000):
             screen.post_message(CommandTyped("cite", words))
         await settle(pilot)
         assert not any(isinstance(each, Text) for each in listener.requests)
         screen.post_message(CommandTyped("cite", "1"))
         await settle(pilot)
         assert listener.last(Text) == Text("a.py", "sha")
+
+
+RESUMED = TurnIs(
+    id="t9",
+    question="why?",
+    answer={
+        "answer_markdown": "So [^1].",
+        "citations": [citation_json(replace(CITED, n=n)) for n in (1, 2, 3)],
+        "tokens": {"prompt": 43_210, "output": 96},
+    },
+    created_s=0,
+)
+
+
+async def test_what_was_answered_before_is_known_after_a_resumption(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(120, 30)) as pilot:
+        screen = await ready(pilot, listener)
+        listener.tell(Open, SessionOpened(SESSION, (RESUMED,)))
+        screen.post_message(CommandTyped("resume", "7f3c"))
+        await settle(pilot)
+        listener.tell(Resume, SessionOpened(SESSION, (RESUMED,)))
+        await settle(pilot)
+        told: list[str] = []
+        screen.conversation.add_notice = told.append
+        screen.post_message(CommandTyped("tokens", ""))
+        screen.post_message(CommandTyped("cite", "2"))
+        await settle(pilot)
+        assert "43,210 prompt tokens" in told[0]
+        assert str(screen.source.query_one("#source-place").render()).endswith("2/3")
+        assert screen.answer is None, "it was not asked while this program ran"
+        screen.post_message(CommandTyped("new", ""))
+        await settle(pilot)
+        listener.tell(NewSession, SessionOpened(None, ()))
+        await settle(pilot)
+        assert not screen.cited
+        assert pilot.app.ended().session == SESSION, "that can still be gone on with"
+
+
+async def test_a_page_that_can_not_be_drawn_is_said_in_the_source(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(120, 30)) as pilot:
+        screen = await ready(pilot, listener)
+        failures: list[Failed] = []
+        screen.source.fail = failures.append
+        screen.post_message(PictureWanted("a.pdf", 3, 100, 100))
+        await settle(pilot)
+        listener.tell(Picture, Failed("page 3 can't be drawn"), done=False)
+        await settle(pilot)
+        assert failures == [Failed("page 3 can't be drawn")]
+
+
+async def test_after_an_opening_that_failed_the_next_step_is_said(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
+        screen = pilot.app.workspace
+        told: list[Failed] = []
+        screen.conversation.fail = told.append
+        await settle(pilot)
+        await pilot.press("ctrl+t")
+        await settle(pilot)
+        assert pilot.app.screen is screen, "there is nothing to summarise yet"
+        listener.tell(Open, Failed("stopped", exit_code=130), done=False)
+        await settle(pilot)
+        assert "/open PATH" in told[0].hint
+        assert "/open PATH" in str(screen.prompt.border_title)
+        await pilot.press("ctrl+t")
+        await settle(pilot)
+        assert pilot.app.screen is screen
+        said = [each.message for each in pilot.app._notifications]
+        assert "not done yet" in said[0] and "/open PATH" in said[1]
+        assert screen.key_words() == {"answer.stop": "", "window.map": "", "summary.corpus": "", "session.export": ""}
+        screen.post_message(CommandTyped("open", "/src"))
+        await settle(pilot)
+        await ready(pilot, listener)
+        assert str(screen.prompt.border_title) == ""
+        assert screen.key_words() == {"answer.stop": ""}
+
+
+async def test_escape_stops_is_said_only_while_something_runs(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
+        screen = await ready(pilot, listener)
+        footer = screen.query_one("#keys")
+
+        def words() -> list[str]:
+            return [str(each.description) for each in footer.query("FooterKey")]
+
+        assert "stop" not in words() and {"help", "palette"} <= set(words())
+        screen.post_message(QuestionAsked("why?"))
+        await settle(pilot)
+        assert "stop" in words()
+        listener.tell(Ask, Answered(TURN, SESSION))
+        await settle(pilot)
+        assert "stop" not in words()
+        assert sum(each.region.width for each in footer.query("FooterKey")) > 55, "the line is filled"
+
+
+async def test_a_file_is_found_by_its_name(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(CommandTyped("file", "zz"))
+        await settle(pilot)
+        assert seen(screen) == ["corpus"]
+        assert screen.focused is screen.query_one("#corpus-filter")
+        assert screen.focused.value == "zz"
 
 
 async def test_leaving_out_shows_its_effect_first(run_app: Any, listener: Any) -> None:
@@ -433,9 +601,26 @@ def test_the_plan_in_words() -> None:
 
 
 def test_the_tokens_in_words() -> None:
-    lines = list(token_lines(PLANNED, SESSION))
+    answer = {"tokens": {"prompt": 43_210, "cached": 40_000, "output": 96}}
+    lines = list(token_lines(PLANNED, answer, SESSION))
     assert lines[0].endswith("corpus 50,000 + conversation 3,000 + passages 2,000 + rest 5,000")
-    assert "1 turn;" in lines[1]
+    assert lines[1] == "the last answer: 43,210 prompt tokens, 40,000 of them cached; 96 tokens of answer"
+    assert "1 turn;" in lines[2]
+    assert list(token_lines(None, None, None)) == ["no question was asked yet"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"engine": {"kind": "evidence"}}, "no model read anything"),
+        ({"tokens": {"prompt": 9}}, "cache: not reported; 0 tokens"),
+        ({"tokens": "x\x1b"}, "did not count"),
+        ({"tokens": {"prompt": "9"}}, "did not count"),
+    ],
+)
+def test_what_an_answer_took_where_little_is_known(answer: dict[str, Any], said: str) -> None:
+    (line,) = token_lines(None, answer, None)
+    assert said in line
 
 
 def test_what_is_left_out_after_a_change() -> None:

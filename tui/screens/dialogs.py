@@ -33,7 +33,7 @@ class KeyHint(Static):
     """
 
     def __init__(self, key: str, name: str, what: str) -> None:
-        super().__init__(Content.assemble((name, "bold $text-accent"), f" {what}"))
+        super().__init__(Content.assemble((name, "bold $text-accent"), f" {safe_text(what)}"))
         self._key = key
 
     def on_click(self) -> None:
@@ -41,7 +41,7 @@ class KeyHint(Static):
 
 
 class Dialog(ModalScreen[Result | None], Generic[Result]):
-    """A form in the middle of the screen. `title` is what is about to be done, `doing` the word for it."""
+    """A form in the middle of the screen. `title` is what is about to be done, `doing` what enter does: `renames`."""
 
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $background 60%; }
@@ -67,7 +67,7 @@ class Dialog(ModalScreen[Result | None], Generic[Result]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="form") as form:
-            form.border_title = Content(self._title)
+            form.border_title = Content(safe_text(self._title))
             yield from self.fields()
             with Horizontal(id="hints"):
                 yield KeyHint("enter", "enter", self._doing)
@@ -112,8 +112,8 @@ class Ask(Dialog[str]):
 
     def fields(self) -> ComposeResult:
         if self._about:
-            yield Static(Content(self._about))
-        yield Input(value=show(self._value), select_on_focus=False, compact=True)
+            yield Static(Content(safe_text(self._about)))
+        yield Input(value=" ".join(safe_text(self._value).split()), select_on_focus=False, compact=True)
         yield Static(classes="wrong")
 
     def on_mount(self) -> None:
@@ -124,9 +124,10 @@ class Ask(Dialog[str]):
         self._told(event.value)
 
     def _told(self, value: str) -> None:
+        said = self._check(value) if value.strip() else ""
         wrong = self.query_one(".wrong", Static)
-        wrong.update(Content(self._check(value) if value.strip() else ""))
-        wrong.display = bool(value.strip()) and bool(self._check(value))
+        wrong.update(Content(safe_text(said)))
+        wrong.display = bool(said)
 
     @on(Input.Submitted)
     def action_accept(self) -> None:
@@ -139,8 +140,8 @@ class Exclusion(Dialog[bool]):
     """What leaving out would change, counted by the backend, before it is done."""
 
     def __init__(self, link: Link, paths: tuple[str, ...], what: str, *, is_excluded: bool) -> None:
-        verb = "Leave out" if is_excluded else "Bring back"
-        super().__init__(f"{verb} {show(what)}"[:60], verb.lower())
+        verb, doing = ("Leave out", "leaves it out") if is_excluded else ("Bring back", "brings it back")
+        super().__init__(f"{verb} {show(what)}"[:60], doing)
         self._link = link
         self._paths = paths
         self._is_known = False
@@ -219,7 +220,7 @@ class SummaryForm(Dialog[Summarise]):
     ]
 
     def __init__(self, paths: tuple[str, ...], *, quotes_only: bool) -> None:
-        super().__init__("Summary", "summarise")
+        super().__init__("Summary", "summarises")
         self._paths = paths
         self._quotes_only = quotes_only
 

@@ -4,7 +4,7 @@ Chooses only; it opens none.
 """
 
 import os
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import ClassVar
@@ -28,6 +28,15 @@ SERVER = "openai"
 SCRIPT = "scripted"
 TAKES_NAMES = "vllm"  # a model may be a name of the Hugging Face hub too
 LONGEST = 400  # characters of anything that is shown here
+# What the engines that come with longctx are, to who picks one here; what they say of a version is kept.
+ABOUT: Mapping[str, str] = {
+    "evidence": "quotes that search finds; needs no model",
+    SERVER: "a server with the OpenAI API: one below, or at an address of yours",
+    "scout": "Llama 4 Scout on this machine, from a folder of weights",
+    SCRIPT: "says what a TOML file tells it to; for tests and tours",
+    TAKES_NAMES: "vLLM on this machine, from a folder of weights",
+}
+VERSIONED = ("scout", TAKES_NAMES)
 
 
 class Needs(Enum):
@@ -112,12 +121,20 @@ def _engine(engine: EngineIs) -> Choice:
         needs = Needs.NOTHING
     return Choice(
         label=_shown(engine.name),
-        about=_shown(engine.about),
+        about=_shown(_about(engine)),
         use=UseEngine(name=engine.name),
         missing=_shown(engine.missing),
         fix=_shown(engine.fix),
         needs=needs,
     )
+
+
+def _about(engine: EngineIs) -> str:
+    known = ABOUT.get(engine.name)
+    if known is None:
+        return engine.about
+    _, between, version = engine.about.partition("; ")
+    return f"{known}{between}{version}" if engine.name in VERSIONED else known
 
 
 def _models(server: ServerIs) -> Iterator[Choice]:

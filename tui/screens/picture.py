@@ -21,8 +21,8 @@ from tui.widgets.page_picture import PagePicture
 
 ZOOMS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
 MARGIN = Size(2, 3)  # the border, and the line of keys
-POOR = "this terminal or theme has few colours: o opens the page in a viewer · esc close"
-KEYS = "n p page · + - size · ←↑↓→ move · o open · esc close"
+KEYS = "n p page · + - size · ←↑↓→ move · o viewer · esc closes"
+POOR = f"few colours: {KEYS}"
 Ask = Callable[[int, int, int], object]
 Open = Callable[[int], object]
 

@@ -1,5 +1,6 @@
 """The main screen as it stands: its widgets, the job that runs, and where each reply of the backend is shown."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -13,6 +14,7 @@ from longctx.backend.replies import Reply
 from longctx.citations import Citation
 from tui import status
 from tui.cached_files import cached_files
+from tui.cited import citations_of
 from tui.commands import slash_commands
 from tui.link import Link, Told
 from tui.widgets.conversation import ConversationPane
@@ -31,6 +33,8 @@ ENGINE_FAILED = 5  # exit codes that the command line would have
 STOPPED = 130
 ENGINE_HINT = "f6 picks an engine; ctrl+p, Start the engine again"
 NO_BACKEND = "the backend is not running: ctrl+p, Start the backend again"
+NOTHING_OPEN = "nothing is open: /open PATH opens sources, ctrl+r a session"
+OPENINGS = requests.Open | requests.Resume
 ANSWERS = requests.Ask | requests.Summarise
 DOING = {
     requests.Ask: "asking",
@@ -50,7 +54,9 @@ class Stage(Screen[None]):
         super().__init__()
         self.opening = opening
         self.session: replies.SessionIs | None = None
+        self.last_session: replies.SessionIs | None = None  # what can be gone on with, once this program has ended
         self.answer: replies.TurnIs | None = None
+        self.last_turn: replies.TurnIs | None = None  # of this conversation, also where it was asked long ago
         self.link = link
         self._job: int | None = None
         self._working: requests.Job | None = None
@@ -76,11 +82,15 @@ class Stage(Screen[None]):
         yield self.panes
         yield self.window
         yield self.prompt
-        yield KeyLine(stops=True, id="keys")
+        yield KeyLine(self.key_words, id="keys")
 
     def on_mount(self) -> None:
         self.prompt.commands = slash_commands()
         self.prompt.focus()
+
+    def key_words(self) -> Mapping[str, str]:
+        """Commands whose word in the footer depends on what is going on; empty where they are of no use."""
+        return {}
 
     @property
     def is_answering(self) -> bool:
@@ -104,7 +114,7 @@ class Stage(Screen[None]):
     def start(self, job: requests.Job) -> bool:
         """Send a job, unless one is on its way; whether it was sent."""
         if self._job is not None:
-            self.say(f"{self._doing} is not done yet: esc stops it")
+            self.say(self.undone)
             return False
         self._job = self.link.request(self, job, self._worked)
         if self._job is None:
@@ -113,6 +123,7 @@ class Stage(Screen[None]):
         self._working = job
         self.header.say(doing=self._doing)
         self.prompt.show_state("" if isinstance(job, requests.NewSession) else f"{self._doing}… esc stops it")
+        self.refresh_bindings()
         return True
 
     def ask_when_ready(self) -> None:
@@ -120,6 +131,11 @@ class Stage(Screen[None]):
         if self.is_preparing:
             self._asks_when_ready = True
             self.prompt.show_state(f"{self._doing}… your question is asked then; esc stops it")
+
+    @property
+    def undone(self) -> str:
+        """Why what needs a corpus, or another job's end, can't be done now."""
+        return f"{self._doing} is not done yet: esc stops it" if self._job is not None else NOTHING_OPEN
 
     @property
     def _doing(self) -> str:
@@ -196,13 +212,20 @@ class Stage(Screen[None]):
 
     def _session_opened(self, opened: replies.SessionOpened) -> None:
         self._take_session(opened.session)
-        self.planned, self.cited = None, {}
+        self.planned = None
+        self._take_turn(opened.turns[-1] if opened.turns else None)
         self.conversation.show_turns(opened.turns)
         self.prompt.set_history([turn.question for turn in opened.turns if not turn.summary_of])
 
     def _take_session(self, session: replies.SessionIs | None) -> None:
         self.session = session
+        self.last_session = session or self.last_session
         self.header.say(session=f'"{session.title}"' if session is not None else "")
+
+    def _take_turn(self, turn: replies.TurnIs | None) -> None:
+        """The last turn, with the citations that are numbered in it."""
+        self.last_turn = turn
+        self.cited = citations_of(turn.answer) if turn is not None else {}
 
     def _plan(self, planned: replies.Planned) -> None:
         self.planned = planned
@@ -220,7 +243,8 @@ class Stage(Screen[None]):
         self._map_opened = False
 
     def _answered(self, answered: replies.Answered) -> None:
-        self.answer = answered.turn
+        self.answer = self.last_turn = answered.turn
+        self.cited = citations_of(answered.turn.answer) or self.cited
         if answered.session is not None:
             self._take_session(answered.session)
         self.conversation.finish(answered)
@@ -232,8 +256,9 @@ class Stage(Screen[None]):
         self._close_map()
         self.corpus.end_reading()
         self.window.end()
-        self.prompt.show_state("")
+        self.prompt.show_state("" if self.corpus_is is not None else NOTHING_OPEN)
         self.header.say(doing=doing)
+        self.refresh_bindings()
         asks, self._asks_when_ready = self._asks_when_ready, False
         if asks and doing == "ready":
             self.prompt.action_send()
@@ -243,8 +268,10 @@ class Stage(Screen[None]):
         if failed.exit_code == STOPPED:
             self.header.say(doing="stopped")
         if failed.exit_code == ENGINE_FAILED:
-            failed = replace(failed, hint="; ".join(part for part in (failed.hint, ENGINE_HINT) if part))
-        if isinstance(self._working, ANSWERS | requests.Open | requests.Resume):
+            failed = hinted(failed, ENGINE_HINT)
+        elif isinstance(self._working, OPENINGS) and self.corpus_is is None:
+            failed = hinted(failed, NOTHING_OPEN)
+        if isinstance(self._working, ANSWERS | OPENINGS):
             self.conversation.fail(failed)
         else:
             self.say_failed(failed)
@@ -271,7 +298,7 @@ class Stage(Screen[None]):
         if isinstance(reply, replies.PictureIs):
             self.source.show_picture(reply)
         elif isinstance(reply, replies.Failed):
-            self.say_failed(reply)
+            self.source.fail(reply)
 
     def told_shortly(self, reply: Reply) -> None:
         """Of a small request that is not seen on the screen."""
@@ -290,6 +317,11 @@ class Stage(Screen[None]):
     def say_failed(self, failed: replies.Failed) -> None:
         """What failed, and what to do."""
         self.say(f"{failed.message}: {failed.hint}" if failed.hint else failed.message, "error")
+
+
+def hinted(failed: replies.Failed, hint: str) -> replies.Failed:
+    """The same failure, with one thing more that can be done about it."""
+    return replace(failed, hint="; ".join(part for part in (failed.hint, hint) if part))
 
 
 def prefill_is_long(planned: replies.Planned) -> bool:

@@ -1,12 +1,14 @@
 """The first screen where no sources were named: a path to type, and what was open lately."""
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from rich.cells import cell_len
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -19,12 +21,19 @@ from ingest.naming import show
 from longctx.backend.replies import Failed, Reply, SessionIs, SessionsAre
 from longctx.backend.requests import Open, Sessions
 from longctx.request import Request
+from tui.corpus_lines import fitted
 from tui.link import Link
+from tui.session_lines import ago, sources_in_short, titled
 from tui.widgets.key_line import KeyLine
 
 SESSIONS_SHOWN = 8
 SOURCES_SHOWN = 6
-WIDEST = 56
+FORM_CELLS = 84
+AROUND_CELLS = 8  # border and padding on both sides of a row
+SOURCES_CELLS = 18  # at the most
+ROOMY_CELLS = 50  # a row that has sources
+GO_ON, OPEN = "go on  ", "open   "
+GONE = "the folder you are in is not there any more: name another one"
 
 
 class Start(Screen[Open | None]):
@@ -50,8 +59,12 @@ Name what is to be read: a folder, a file, a glob or a git URL, and press Enter;
 are in. Below stands what was open lately: go down and press Enter.
 """
 
-    def __init__(self, link: Link, template: Open, *, can_leave: bool = False) -> None:
+    def __init__(
+        self, link: Link, template: Open, *, can_leave: bool = False, now: Callable[[], float] = time.time
+    ) -> None:
         super().__init__()
+        self._now = now
+        self._sessions: Sequence[SessionIs] = ()
         self._link = link
         self._template = template
         self._can_leave = can_leave
@@ -61,7 +74,7 @@ are in. Below stands what was open lately: go down and press Enter.
         with Vertical(id="form"):
             yield Static("longctx", id="name")
             yield Static("Ask whole repositories and document libraries; every citation is checked.", id="about")
-            yield Input(placeholder=f"folder, file or git URL; Enter alone: {show(os.getcwd())}", id="path")
+            yield Input(placeholder=placeholder(here()), id="path")
             yield Static(id="wrong")
             recent = OptionList(id="recent")
             recent.border_title = "Recent"
@@ -76,19 +89,30 @@ are in. Below stands what was open lately: go down and press Enter.
 
     def _told(self, reply: Reply) -> None:
         if isinstance(reply, SessionsAre):
-            self._show(reply.sessions)
+            self._sessions = reply.sessions
+            self._show()
         elif isinstance(reply, Failed):
             self._say(reply.message)
 
-    def _show(self, sessions: Sequence[SessionIs]) -> None:
+    def on_resize(self, _event: events.Resize) -> None:
+        self._show()
+
+    def _show(self) -> None:
         recent = self.query_one("#recent", OptionList)
-        going_on = [(self._resuming(each), session_line(each)) for each in sessions[:SESSIONS_SHOWN]]
-        opening = [(self._over(sources), sources_line(sources)) for sources in sources_of(sessions)[:SOURCES_SHOWN]]
-        self._choices = [choice for choice, _ in going_on + opening]
+        at = recent.highlighted or 0
+        rows = self._rows(min(FORM_CELLS, self.size.width * 96 // 100) - AROUND_CELLS)
+        self._choices = [choice for choice, _ in rows]
         recent.clear_options()
-        recent.add_options([Option(line) for _, line in going_on + opening])
-        recent.display = bool(self._choices)
-        recent.highlighted = 0 if self._choices else None
+        recent.add_options([Option(line) for _, line in rows])
+        recent.display = bool(rows)
+        recent.highlighted = at if rows else None
+
+    def _rows(self, width: int) -> list[tuple[Open, Content]]:
+        """What can be chosen: sessions to go on with, then what they were over."""
+        sessions, now_s = self._sessions[:SESSIONS_SHOWN], self._now()
+        sources = sources_of(self._sessions)[:SOURCES_SHOWN]
+        going_on = [(self._resuming(each), session_line(each, width, now_s)) for each in sessions]
+        return going_on + [(self._over(each), sources_line(each, width)) for each in sources]
 
     def _resuming(self, session: SessionIs) -> Open:
         return replace(self._template, request=None, resume=session.id)
@@ -102,8 +126,8 @@ are in. Below stands what was open lately: go down and press Enter.
 
     @on(Input.Submitted)
     def _typed(self, event: Input.Submitted) -> None:
-        path = event.value.strip() or os.getcwd()
-        if wrong := problem(path):
+        path = event.value.strip() or here()
+        if wrong := problem(path) if path else GONE:
             self._say(wrong)
         else:
             self.dismiss(self._over((os.path.expanduser(path),)))
@@ -121,7 +145,11 @@ are in. Below stands what was open lately: go down and press Enter.
 def over(template: Open, sources: tuple[str, ...]) -> Open:
     """The same opening over other sources: with the rules that select from them, but nothing that came from a pipe."""
     request = template.request
-    chosen = Request(sources) if request is None else replace(request, inputs=sources, stdin=None, listed=None)
+    chosen = (
+        Request(sources, folder=here() or os.sep)
+        if request is None
+        else replace(request, inputs=sources, stdin=None, listed=None)
+    )
     return replace(template, request=chosen, resume=None, goes_on=False, title="")
 
 
@@ -134,26 +162,37 @@ def problem(path: str) -> str:
 
 def sources_of(sessions: Sequence[SessionIs]) -> list[tuple[str, ...]]:
     """What sessions were over, the last used first, each once."""
-    return list(dict.fromkeys(each.sources for each in sessions if each.sources and "-" not in each.sources))
+    whole = (each.sources for each in sessions if each.sources and not each.more_sources)
+    return list(dict.fromkeys(sources for sources in whole if "-" not in sources))
 
 
-def session_line(session: SessionIs) -> Content:
-    """`go on  "Where is the bottleneck?"  5 turns  ~/src`."""
-    title = _cut(" ".join(session.title.split()))
-    turns = f"{session.turns} turn{'s' * (session.turns != 1)}"
-    return Content.assemble(("go on  ", "$text-accent"), title, (f"  {turns}", "$text-muted"))
+def here() -> str:
+    """The folder that one is in; empty where it was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
 
 
-def sources_line(sources: Sequence[str]) -> Content:
+def placeholder(folder: str) -> str:
+    """What can be typed."""
+    return "folder, file or git URL" + (f"; Enter alone: {show(folder)}" if folder else "")
+
+
+def session_line(session: SessionIs, width: int, now_s: float) -> Content:
+    """`go on  Where is the bottleneck?   src    5 turns   3 h ago`, in columns."""
+    turns = f"{session.turns:>6,} turn{'s' if session.turns != 1 else ' '}{ago(session.used_s, now_s):>11}"
+    most = min(SOURCES_CELLS, width // 5)
+    sources = f"  {fitted(sources_in_short(session), most)}" if width >= ROOMY_CELLS else ""
+    room = width - len(GO_ON) - cell_len(sources) - len(turns)
+    return Content.assemble((GO_ON, "$text-accent"), fitted(titled(session), room), (sources + turns, "$text-muted"))
+
+
+def sources_line(sources: Sequence[str], width: int) -> Content:
     """`open   ~/src`."""
-    return Content.assemble(("open   ", "$text-accent"), _cut(", ".join(map(_short, sources))))
+    return Content.assemble((OPEN, "$text-accent"), fitted(show(", ".join(map(_short, sources))), width - len(OPEN)))
 
 
 def _short(path: str) -> str:
     home = str(Path.home())
     return f"~{path[len(home) :]}" if path.startswith(home + os.sep) else path
-
-
-def _cut(text: str) -> str:
-    shown = show(text[: WIDEST * 4])
-    return shown if len(shown) <= WIDEST else f"{shown[: WIDEST - 1]}…"

@@ -5,18 +5,17 @@ What a person wants becomes a request to the backend here, after a dialog where 
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from textual import on, work
 from textual.widget import Widget
-from textual.widgets import Input
 
 from ingest.naming import show
 from longctx.backend import requests
 from longctx.backend.requests import UseEngine
 from tui import export_file, status
-from tui.commands import for_slash, unknown
+from tui.commands import STOP, for_slash, unknown
 from tui.exclusion import changed, holder
 from tui.jump import Jump, lettered
 from tui.keys import OF_APP, bindings
@@ -28,6 +27,7 @@ from tui.messages import (
     EditorWanted,
     ExclusionToggled,
     FileChosen,
+    LettersTyped,
     OpenOutside,
     PaneWanted,
     PictureWanted,
@@ -36,19 +36,24 @@ from tui.messages import (
     StopWanted,
     SummaryWanted,
 )
-from tui.outside import NoProgram, edited, opening, run_aside, run_here, suspended
+from tui.outside import NoProgram, edited, editor_words, opening, run_aside, run_here, suspended
 from tui.screens.dialogs import Ask, Confirm, Exclusion, SummaryForm, scope_words
 from tui.screens.stage import Stage
-from tui.widgets.corpus_rows import CorpusRows
 from tui.widgets.panes import CONVERSATION, CORPUS, SOURCE
 
 EVIDENCE = "evidence"
+NUMBER_MOST = 6  # digits of a footnote's number
 
 
 class Workspace(Stage):
     """Sends what is wanted to the backend; what it tells is shown by Stage."""
 
     BINDINGS = bindings(of_app=False)
+
+    def key_words(self) -> Mapping[str, str]:
+        words = {STOP.id: self._escape_word}
+        words |= {} if self.corpus_is is not None else dict.fromkeys(("window.map", "summary.corpus"), "")
+        return words if self.session is not None else {**words, "session.export": ""}
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
@@ -67,7 +72,11 @@ class Workspace(Stage):
 
     @on(QuestionTakenBack)
     def _take_back(self, event: QuestionTakenBack) -> None:
-        self.prompt.take_back(event.question, event.turn)
+        self.prompt.take_back(event.question, event.turn, event.behind)
+
+    @on(LettersTyped)
+    def _letters(self, event: LettersTyped) -> None:
+        self.prompt.add_letters(event.letters)
 
     @on(CommandTyped)
     def _typed(self, event: CommandTyped) -> None:
@@ -95,6 +104,9 @@ class Workspace(Stage):
 
     @work
     async def _summarise(self, paths: tuple[str, ...]) -> None:
+        if self.corpus_is is None:
+            self.say(self.undone)
+            return
         quotes_only = self.engine_is is not None and self.engine_is.name == EVIDENCE
         wanted = await self.app.push_screen_wait(SummaryForm(paths, quotes_only=quotes_only))
         if wanted is not None and self.start(wanted):
@@ -103,20 +115,40 @@ class Workspace(Stage):
 
     @on(StopWanted)
     def action_stop(self) -> None:
-        """Go back where only one pane is seen; else stop the job, else go to the prompt."""
-        if self.panes.is_folded and self.panes.shown != CONVERSATION:
-            self.panes.show(CONVERSATION)
-            self.prompt.focus()
+        """Go back from a pane that hides others; else stop the job, else go to the prompt."""
+        if self._hides_others:
+            self._leave_pane()
         elif not self.stop():
             self.panes.remove_class("-zoomed")
             self.prompt.focus()
+
+    @property
+    def _escape_word(self) -> str:
+        """What escape does now; empty where it goes to the prompt."""
+        if self._hides_others:
+            return "back" if self.panes.is_folded else "close"
+        return STOP.short if self.is_answering or self.is_preparing else ""
+
+    @property
+    def _hides_others(self) -> bool:
+        """Whether what is looked at stands where others are when it is closed."""
+        if self.panes.is_folded:
+            return self.panes.shown != CONVERSATION
+        return self.has_class("-medium") and self.panes.around(self.focused) == SOURCE
+
+    def _leave_pane(self) -> None:
+        if self.panes.is_folded:
+            self.panes.show(CONVERSATION)
+        else:
+            self.panes.close_source()
+        self.prompt.focus()
 
     # --- citations and files --------------------------------------------------------------------------------------
 
     @on(CitationChosen)
     def _show_citation(self, event: CitationChosen) -> None:
         cited = event.citation
-        self.source.expect(cited.path, cited, of=len(self.cited))
+        self.source.expect(cited.path, cited, of=self.conversation.mark(cited))
         if not self.source.holds(cited.path, cited.sha256):
             self._read(requests.Text(cited.path, cited.sha256))
         self.panes.show(SOURCE)
@@ -127,7 +159,7 @@ class Workspace(Stage):
     def _show_file(self, event: FileChosen) -> None:
         self.source.expect(event.path)
         self._read(requests.Text(event.path))
-        self.action_show_pane(SOURCE)
+        self._go_to(SOURCE)
 
     def _read(self, text: requests.Text) -> None:
         self.text_wanted += 1
@@ -141,10 +173,10 @@ class Workspace(Stage):
         if cited := self.conversation.step(by):
             self.post_message(CitationChosen(cited))
         else:
-            self.say("the last answer has no citations")
+            self.say(self.conversation.without_citations)
 
     def action_cite(self, words: str = "") -> None:
-        cited = self.cited.get(int(words)) if words.isdecimal() else None
+        cited = self.cited.get(int(words)) if words.isdecimal() and len(words) <= NUMBER_MOST else None
         if cited is not None:
             self.post_message(CitationChosen(cited))
         else:
@@ -155,12 +187,8 @@ class Workspace(Stage):
         if words in self.corpus.paths:
             self.post_message(FileChosen(words))
         else:
-            self.action_show_pane(CORPUS)
-            self.corpus.post_message(CorpusRows.FilterWanted())
-            self.call_after_refresh(self._filter_files, words)
-
-    def _filter_files(self, words: str) -> None:
-        self.corpus.query_one("#corpus-filter", Input).value = words
+            self.panes.show(CORPUS)
+            self.call_after_refresh(self.corpus.find, words)
 
     @on(PictureWanted)
     def _picture(self, event: PictureWanted) -> None:
@@ -206,7 +234,7 @@ class Workspace(Stage):
             "The corpus is ordered anew, without what no file says any more. "
             "Most of what is cached no longer fits then and is read again with the next question."
         )
-        if await self.app.push_screen_wait(Confirm("Order the corpus anew", text, "order anew")):
+        if await self.app.push_screen_wait(Confirm("Order the corpus anew", text, "orders it anew")):
             self.start(requests.Repack())
 
     @work
@@ -222,7 +250,8 @@ class Workspace(Stage):
         self._tell(status.plan_lines(self.corpus_is, self.engine_is, self.planned))
 
     def action_show_tokens(self) -> None:
-        self._tell(status.token_lines(self.planned, self.session))
+        answer = self.last_turn.answer if self.last_turn is not None else None
+        self._tell(status.token_lines(self.planned, answer, self.session))
 
     def _tell(self, lines: Iterable[str]) -> None:
         self.panes.show(CONVERSATION)
@@ -254,7 +283,7 @@ class Workspace(Stage):
             return
         title: str | None = words
         if not title:
-            title = await self.app.push_screen_wait(Ask("Rename this session", "rename", session.title))
+            title = await self.app.push_screen_wait(Ask("Rename this session", "renames", session.title))
         if title:
             self.request(requests.Rename(session.id, title), self.told_shortly)
 
@@ -267,7 +296,7 @@ class Workspace(Stage):
         proposed = words or export_file.proposed_name(session.title)
         if not words or export_file.problem(words):
             about = "A file: .md, .html or .json, in this folder where no other is named."
-            asked = Ask("Export this session", "write", proposed, about=about, check=export_file.problem)
+            asked = Ask("Export this session", "writes", proposed, about=about, check=export_file.problem)
             named = await self.app.push_screen_wait(asked)
             proposed = named if named is not None else ""
         if proposed and (replaces := await self._may_write(proposed)) is not None:
@@ -279,7 +308,7 @@ class Workspace(Stage):
         """Whether a file is replaced; None where it is there and is to stay."""
         if not os.path.lexists(export_file.absolute(name)):
             return False
-        return await self.app.push_screen_wait(Confirm("Replace the file?", f"{show(name)} is there.", "replace"))
+        return await self.app.push_screen_wait(Confirm("Replace the file?", f"{show(name)} is there.", "replaces it"))
 
     # --- engines --------------------------------------------------------------------------------------------------
 
@@ -311,9 +340,16 @@ class Workspace(Stage):
 
     @on(PaneWanted)
     def _pane_wanted(self, event: PaneWanted) -> None:
-        self.action_show_pane(event.pane)
+        self._go_to(event.pane)
 
     def action_show_pane(self, pane: str) -> None:
+        """Go to a pane; from the source, to the source closes it."""
+        if pane == SOURCE == self.panes.around(self.focused):
+            self._leave_pane()
+        else:
+            self._go_to(pane)
+
+    def _go_to(self, pane: str) -> None:
         self.panes.show(pane)
         self._focus(pane)
 
@@ -365,10 +401,12 @@ class Workspace(Stage):
 
     @on(EditorWanted)
     def _edit(self, event: EditorWanted) -> None:
-        def edit() -> None:
-            self.prompt.set_text(edited(event.text, os.environ))
-
-        self._on_terminal(edit)
+        try:
+            editor = editor_words(os.environ)
+        except NoProgram as error:
+            self.say(str(error), "error")
+            return
+        self._on_terminal(lambda: self.prompt.set_text(edited(event.text, editor)))
 
     def _on_terminal(self, work: Callable[[], object]) -> None:
         """Give another program the terminal until it ends."""
@@ -386,4 +424,5 @@ class Workspace(Stage):
             self.say(str(error), "error")
             return
         if code != 0:
-            self.say(f"{words[0]} ended with {code}", "error")
+            name = os.path.basename(words[0])
+            self.say(f"{name} ended with {code}: no program is set for {show(words[-1])}; open it by hand", "error")

@@ -15,13 +15,12 @@ from textual.visual import Visual
 from textual.widget import Widget
 
 from longctx.citations import Citation
-from tui.answer_lines import block_lines
+from tui.answer_lines import AnswerLines
 from tui.answer_markdown import AnswerMarkdown
 
 FLUSHED_EVERY_S = 0.125
 REST = 3  # times what drawing took, so that it takes a quarter of the time at most
 LONGEST_PAUSE_S = 1.0
-BLANK = Content()
 
 
 class Growing(Widget):
@@ -57,7 +56,8 @@ class AnswerText(Growing):
         self._waiting = ""
         self._timer: Timer | None = None
         self._pause_s = FLUSHED_EVERY_S
-        self._width = 0
+        self._drawn_layout = AnswerLines(0)
+        self._measured = self._drawn_layout
         self._strips: dict[int, tuple[Content, Strip]] = {}
         self._begin(markdown)
 
@@ -86,8 +86,8 @@ class AnswerText(Growing):
         text, self._waiting = self._waiting, ""
         height = len(self._lines)
         first = self._grow(text)
-        if len(self._lines) == height and self._width:
-            self.refresh(Region(0, first, self._width, height - first))
+        if len(self._lines) == height and self._drawn_layout.width:
+            self.refresh(Region(0, first, self._drawn_layout.width, height - first))
         else:
             self.refresh(layout=True)
 
@@ -97,43 +97,60 @@ class AnswerText(Growing):
 
     def set_markdown(self, markdown: str) -> None:
         """The whole of it as it is kept."""
-        self.flush()
         if markdown != self.source:
+            self._waiting = ""
             self._begin(markdown)
-            self.refresh(layout=True)
+        self.settle()
+
+    def settle(self) -> None:
+        """Nothing more comes: read what was put off, and draw all of it."""
+        self.flush()
+        self._lay_out_from(self._markdown.settle())
+        self.refresh(layout=True)
 
     def _begin(self, markdown: str) -> None:
         self._markdown = AnswerMarkdown(self._citations.__contains__)
-        self._laid: list[list[Content]] = []
-        self._lines: list[Content] = []
+        self._drawn_layout = self._measured = AnswerLines(self._drawn_layout.width)
         if markdown:
-            self._grow(markdown)
+            self._markdown.add(markdown)
+            self._markdown.settle()
+            self._lay_out_from(0)
 
     def _grow(self, text: str) -> int:
         """Lay out what more there is; the first line that may be another one now."""
-        kept = self._markdown.add(text)
-        del self._laid[kept:]
-        first = sum(map(len, self._laid)) + len(self._laid) * (not self._markdown.is_plain)
-        self._lay_out()
+        return self._lay_out_from(self._markdown.add(text))
+
+    def _lay_out_from(self, block: int) -> int:
+        """Lay out that block and all behind it; the line that it begins with."""
+        layout = self._measured = self._drawn_layout
+        del layout.blocks[block:]
+        first = sum(map(len, layout.blocks)) + len(layout.blocks) * (not self._markdown.is_plain)
+        self._lay_out(layout)
         return first
 
-    def _lay_out(self) -> None:
-        """Lay out the blocks that are not, once a width is known."""
-        if not self._width:
-            return
-        statuses = {n: citation.status for n, citation in self._citations.items()}
-        for block in self._markdown.blocks[len(self._laid) :]:
-            self._laid.append(block_lines(block, statuses, self._width))
-        gap = [] if self._markdown.is_plain else [BLANK]
-        self._lines = [line for lines in self._laid for line in (*lines, *gap)][: None if not gap else -1]
+    def _lay_out(self, layout: AnswerLines) -> None:
+        if layout.width:
+            layout.grow(self._markdown, {n: citation.status for n, citation in self._citations.items()})
+
+    def _at(self, width: int) -> AnswerLines:
+        """It at that width: as it is drawn, or as it was measured last."""
+        if self._drawn_layout.width == width:
+            return self._drawn_layout
+        if self._measured.width != width:
+            self._measured = AnswerLines(width)
+            self._lay_out(self._measured)
+        return self._measured
+
+    @property
+    def _lines(self) -> list[Content]:
+        """What is drawn: the lines of the width that it has."""
+        if self.size.width and self._drawn_layout.width != self.size.width:
+            self._drawn_layout = self._at(self.size.width)
+        return self._drawn_layout.lines
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
-        """As many lines as it has at that width."""
-        if width != self._width:
-            self._width = width
-            self._laid.clear()
-            self._lay_out()
-        return len(self._lines)
+        """As many lines as it has at that width, which need not be the one that is drawn."""
+        return len(self._at(width).lines)
 
     def render_line(self, y: int) -> Strip:
         """One line, with what is selected of it; most lines are drawn again at each step as they were."""

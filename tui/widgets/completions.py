@@ -26,6 +26,7 @@ class Completions(OptionList, can_focus=False):
     Completions {
         overlay: screen; display: none; width: auto; max-width: 90%; height: auto; max-height: 10;
         border: round $border; background: $surface; padding: 0; scrollbar-size-vertical: 1;
+        text-wrap: nowrap; text-overflow: ellipsis;
     }
     """
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.actions import SkipAction
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -17,7 +17,15 @@ from ingest.naming import safe_text
 from longctx.backend.replies import Answered, Failed, Planned, Prefill, TurnIs
 from longctx.citations import Citation
 from longctx.export import answer_text, footnotes, marked, note_line
-from tui.messages import CitationChosen, CitationStep, CopyWanted, QuestionAsked, QuestionTakenBack, StopWanted
+from tui.messages import (
+    CitationChosen,
+    CitationStep,
+    CopyWanted,
+    LettersTyped,
+    QuestionAsked,
+    QuestionTakenBack,
+    StopWanted,
+)
 from tui.turn_facts import counted, one_line
 from tui.widgets.answer import AnswerText, Growing
 from tui.widgets.footnotes import Footnotes
@@ -90,7 +98,10 @@ class Column(Vertical, Growing):
 
 
 class ConversationPane(Vertical):
-    """Says CitationChosen, CitationStep, QuestionAsked (ask again), QuestionTakenBack, StopWanted and CopyWanted."""
+    """Says CitationChosen, CitationStep, QuestionAsked (ask again), QuestionTakenBack, StopWanted and CopyWanted.
+
+    Keys mean the current turn: the one that was gone to, clicked, or whose citation is shown; else the last one.
+    """
 
     DEFAULT_CSS = """
     ConversationPane {
@@ -102,6 +113,7 @@ class ConversationPane(Vertical):
         height: 1fr; scrollbar-size-vertical: 1; scrollbar-gutter: stable; background: $background;
     }
     ConversationPane #column { height: auto; min-height: 100%; }
+    ConversationPane:focus-within Turn.-current { border-left: wide $accent; }
     ConversationPane .introduction { color: $text-muted; margin: 1 1; height: auto; }
     ConversationPane .notice { color: $text-muted; padding: 0 1; height: auto; margin: 0 0 1 0; }
     """
@@ -112,13 +124,17 @@ class ConversationPane(Vertical):
     `✓` its quote stands there, `→` it stands in another place, `≈` most of it does, `?` it was not found,
     `!` no such document was read.
 
-    **e** takes the question back into the prompt, to be changed and asked anew; **r** asks it again. What followed it
-    is then left. **y** copies the answer, **Y** with its references. **u** leaves only citations that are in doubt.
-    **esc** stops an answer; what there is of it is kept.
+    **{** and **}**, or a click, go to another turn: a bar stands beside it, and the keys mean it. **e** takes its
+    question back into the prompt, to be changed and asked anew; **r** asks it again. The turns behind it are left out
+    then, and the prompt says how many before it is sent. **y** copies the answer, **Y** with its references. **u**
+    leaves only citations that are in doubt. **esc** stops an answer; what there is of it is kept. What else is typed
+    goes to the prompt.
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left_square_bracket,N", "previous_citation", "Previous citation", id="conversation.previous"),
         Binding("right_square_bracket,n", "next_citation", "Next citation", id="conversation.next"),
+        Binding("left_curly_bracket", "previous_turn", "Previous turn", show=False, id="conversation.previous_turn"),
+        Binding("right_curly_bracket", "next_turn", "Next turn", id="conversation.next_turn"),
         Binding("e", "edit", "Edit and ask anew", id="conversation.edit"),
         Binding("r", "again", "Ask again", id="conversation.again"),
         Binding("y", "copy", "Copy answer", id="conversation.copy"),
@@ -134,6 +150,7 @@ class ConversationPane(Vertical):
         self._earlier_line = Earlier()
         self._earlier: list[TurnIs] = []
         self._turns: list[Turn] = []
+        self._chosen: Turn | None = None
         self._asked: Turn | None = None
         self._broken: Turn | None = None  # it has ended, and why may come yet
         self._only_doubtful = False
@@ -150,10 +167,8 @@ class ConversationPane(Vertical):
 
     @property
     def current(self) -> Turn | None:
-        """The turn that has the focus, else the last one."""
-        focused = self.screen.focused if self.is_attached else None
-        around = set(focused.ancestors_with_self) if focused is not None else set()
-        return next((turn for turn in self._turns if turn in around), self._turns[-1] if self._turns else None)
+        """The turn that keys mean: the one that was chosen, else the last one."""
+        return self._chosen or (self._turns[-1] if self._turns else None)
 
     @property
     def is_answering(self) -> bool:
@@ -162,7 +177,7 @@ class ConversationPane(Vertical):
 
     def show_turns(self, turns: Sequence[TurnIs]) -> None:
         """Another conversation, or none yet."""
-        self._asked = self._broken = None
+        self._asked = self._broken = self._chosen = None
         self._drop_empty()
         self._remove(self._turns)
         self._earlier = list(turns)
@@ -187,7 +202,7 @@ class ConversationPane(Vertical):
         if instead_of is not None:
             self._drop_from(instead_of)
         self._fold()
-        self._asked, self._broken = Turn(question), None
+        self._asked, self._broken, self._chosen = Turn(question), None, None
         self._mount([self._asked], at_end=True)
         self._scroll.anchor()
         self._tell()
@@ -234,9 +249,30 @@ class ConversationPane(Vertical):
         self._tell()
 
     def step(self, by: int) -> Citation | None:
-        """The next or previous citation of the current answer, in order, made the current one."""
+        """The next or previous citation of the current turn, in order, made the current one."""
         turn = self.current
-        return turn.footnotes.step(by) if turn else None
+        citation = turn.footnotes.step(by) if turn else None
+        if turn is not None and citation is not None:
+            self._choose(turn)
+        return citation
+
+    def mark(self, citation: Citation) -> int:
+        """A citation is shown now: mark it where it stands; how many its turn has, 0 where no turn has it."""
+        current = self.current
+        for turn in ([current] if current else []) + self._turns[::-1]:
+            if turn.cites(citation):
+                self._choose(turn)
+                turn.footnotes.choose(citation.n)
+                return turn.count
+        return 0
+
+    @property
+    def without_citations(self) -> str:
+        """Why there is no next citation."""
+        turn = self.current
+        if turn is None:
+            return "there is no answer yet, so there are no citations"
+        return "none of its citations is in doubt: u shows all" if turn.count else "this answer has no citations"
 
     def last_answer(self, *, with_references: bool) -> str:
         """The current answer as Markdown; empty where there is none."""
@@ -271,11 +307,48 @@ class ConversationPane(Vertical):
         for turn in new:
             turn.footnotes.show_only_doubtful(self._only_doubtful)
         self._column.mount(*new, after=None if at_end else self._earlier_line)
+        self._tell_current()
 
     def _remove(self, turns: Sequence[Turn]) -> None:
         for turn in list(turns):
             self._turns.remove(turn)
             turn.remove()
+        if self._chosen not in self._turns:
+            self._chosen = None
+
+    def _choose(self, chosen: Turn) -> None:
+        """Keys mean this turn from now on; no other has a citation that is marked."""
+        self._chosen = chosen
+        for turn in self._turns:
+            if turn is not chosen:
+                turn.footnotes.unmark()
+        self._tell_current()
+
+    def _tell_current(self) -> None:
+        """Which turn keys mean, where there is more than one."""
+        current = self.current if len(self._turns) > 1 else None
+        for turn in self._turns:
+            turn.set_class(turn is current, "-current")
+
+    def _choose_around(self, widget: Widget | None) -> None:
+        """The turn that a widget stands in."""
+        around = set(widget.ancestors_with_self) if widget is not None else set()
+        if turn := next((turn for turn in self._turns if turn in around), None):
+            self._choose(turn)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        self._choose_around(event.widget)
+
+    def on_click(self, event: events.Click) -> None:
+        self._choose_around(event.widget)
+
+    def on_key(self, event: events.Key) -> None:
+        """Letters that are no command are the beginning of a question."""
+        letters = event.character if event.is_printable else None
+        if letters and letters.strip() and event.key not in self.screen.active_bindings:
+            event.stop()
+            event.prevent_default()
+            self.post_message(LettersTyped(letters))
 
     def _drop_from(self, turn_id: str) -> None:
         """Take a turn away and all behind it."""
@@ -329,15 +402,44 @@ class ConversationPane(Vertical):
         """Show the citation after the current one."""
         self.post_message(CitationStep(1))
 
+    def action_previous_turn(self) -> None:
+        """Go to the turn above."""
+        self._go(-1)
+
+    def action_next_turn(self) -> None:
+        """Go to the turn below; from the last one to its end."""
+        self._go(1)
+
+    def _go(self, by: int) -> None:
+        turn = self.current
+        if turn is None:
+            return
+        to = self._turns.index(turn) + by
+        if to < 0 and self._earlier:
+            self.show_earlier()
+        elif to >= len(self._turns):
+            self._scroll.anchor()
+        elif to >= 0:
+            self._choose(self._turns[to])
+            self._scroll.focus(scroll_visible=False)
+            self._scroll.release_anchor()
+            self._scroll.scroll_to_widget(self._turns[to], top=True, animate=False)
+
     def action_edit(self) -> None:
         """Take the question back, to be changed."""
         if turn := self._askable():
-            self.post_message(QuestionTakenBack(turn.question, turn.turn_id))
+            self.post_message(QuestionTakenBack(turn.question, turn.turn_id, self._behind(turn)))
 
     def action_again(self) -> None:
-        """Ask the question again."""
-        if turn := self._askable():
+        """Ask the question again; through the prompt, which says so, where turns behind it would be left."""
+        turn = self._askable()
+        if turn is not None and (behind := self._behind(turn)):
+            self.post_message(QuestionTakenBack(turn.question, turn.turn_id, behind))
+        elif turn is not None:
             self.post_message(QuestionAsked(turn.question, turn.turn_id or None))
+
+    def _behind(self, turn: Turn) -> int:
+        return len(self._turns) - 1 - self._turns.index(turn)
 
     def _askable(self) -> Turn | None:
         """The current turn, unless something runs or it was no question."""

@@ -145,6 +145,12 @@ marked · **y** copies the path · **c** closes and **e** opens all folders
         """Which files the question that is being asked leaves out or has in part."""
         self._rows.show_plan(Plan(frozenset(planned.unread), frozenset(planned.partly)))
 
+    def find(self, words: str) -> None:
+        """Show the files in whose paths these words stand; more can be typed."""
+        self.query_one("#corpus-filter-line").add_class("-shown")
+        self._filter.value = words
+        self._filter.focus()
+
     @property
     def chosen(self) -> str | None:
         """The path under the cursor; a folder ends in a slash."""

@@ -85,7 +85,7 @@ class Footnotes(Widget, can_focus=True):
         self._shown = [each for each in self._all if not self._only_doubtful or is_doubtful(each)]
         self._lines = [footnote(each) for each in self._shown]
         if self._only_doubtful and (left := len(self._all) - len(self._shown)):
-            self._lines.append(Content.styled(f"{left} more, found where they are said to stand (u)", "$text-muted"))
+            self._lines.append(Content.styled(f"{left} more, whose quotes were found (u shows all)", "$text-muted"))
         self._at = self._shown.index(current) if current in self._shown else None
         self.display = bool(self._lines)
         self.refresh(layout=True)
@@ -105,6 +105,12 @@ class Footnotes(Widget, can_focus=True):
             return next((each for each in self._all if each.n == number), None)
         self._mark(at)
         return self.current
+
+    def unmark(self) -> None:
+        """None of them is the current one: it stands in another answer."""
+        if self._at is not None:
+            self._at = None
+            self.refresh()
 
     def _mark(self, at: int) -> None:
         self._at = at

@@ -39,7 +39,7 @@ class Fill(Enum):
     """What a cell of the bar stands for: its sign and the theme's variable for it."""
 
     CORPUS = ("█", "$primary")
-    RECAP = ("▓", "$warning")
+    PASSAGES = ("▓", "$warning")
     CONVERSATION = ("▒", "$success")
     REST = ("▚", "$secondary")
     FREE = ("░", "$text-muted")
@@ -49,8 +49,8 @@ class Fill(Enum):
     MODEL = ("┃", "$text")
 
 
-LONGEST = 48
-PARTS = (Fill.CORPUS, Fill.RECAP, Fill.CONVERSATION, Fill.REST)
+SLIVER = "▏"  # stands for what is less than half a cell
+PARTS = (Fill.CORPUS, Fill.PASSAGES, Fill.CONVERSATION, Fill.REST)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +125,19 @@ def bar(filling: Filling, scale: Scale, width: int) -> list[tuple[Fill, int]]:
     return [(fill, len(list(run))) for fill, run in groupby(cells)]
 
 
+def slivers(filling: Filling, scale: Scale, width: int) -> frozenset[Fill]:
+    """The parts that are there, and less than half a cell."""
+    extent = _extent(filling, scale)
+    ends = [_place(sum(filling.parts[: n + 1]), extent, scale, width) for n in range(len(PARTS))]
+    sizes = (end - begin for begin, end in zip([0.0, *ends], ends, strict=False))
+    return frozenset(fill for fill, size in zip(PARTS, sizes, strict=True) if 0 < size < 0.5)
+
+
+def length(width: int, said: int) -> int:
+    """How much of a line the bar takes: what its words leave, at least a quarter and at most half."""
+    return max(width * 4 // 15, min(width // 2, width - said - 2))
+
+
 def headline(filling: Filling) -> str:
     """What matters most of it: how much is left, or why that is no question."""
     if not filling.is_told:
@@ -146,9 +159,12 @@ def words(filling: Filling, width: int) -> Content:
     if filling.is_too_large and not filling.is_focused:
         return said
     for fill, count in zip(PARTS, filling.parts, strict=True):
-        part = Content.assemble("   ", (fill.value[0], fill.value[1]), f" {fill.name.lower()} {short(count)}")
-        if count and said.cell_length + part.cell_length <= width:
-            said = said.append(part)
+        headers = " with headers" if fill is Fill.CORPUS and not filling.is_focused else ""
+        for more in (headers, "") if headers else ("",):
+            part = Content.assemble("   ", (fill.value[0], fill.value[1]), f" {fill.name.lower()} {short(count)}{more}")
+            if count and said.cell_length + part.cell_length <= width:
+                said = said.append(part)
+                break
     return said
 
 
@@ -167,12 +183,15 @@ def _extent(filling: Filling, scale: Scale) -> int:
 
 
 def _cell(tokens: int, extent: int, scale: Scale, width: int) -> int:
+    """The cell of the bar behind so many tokens."""
+    return min(width, max(0, round(_place(tokens, extent, scale, width))))
+
+
+def _place(tokens: int, extent: int, scale: Scale, width: int) -> float:
     """Where in the bar so many tokens end."""
     if scale is Scale.LOG:
-        share = math.log1p(tokens / WINDOW_TOKENS) / math.log1p(extent / WINDOW_TOKENS)
-    else:
-        share = tokens / extent
-    return min(width, max(0, round(share * width)))
+        return width * math.log1p(tokens / WINDOW_TOKENS) / math.log1p(extent / WINDOW_TOKENS)
+    return width * tokens / extent
 
 
 class Gauge(Widget, can_focus=True):
@@ -181,8 +200,9 @@ class Gauge(Widget, can_focus=True):
     HELP = """
 ## How full the context is
 
-`█` corpus, `▓` passages that search found for the question, `▒` conversation, `▚` question, headers and rules,
-`░` free. `│` is what the engine takes, `┃` what the model could: 10,485,760 tokens.
+`█` corpus with the headers of its files, `▓` passages that search found for the question, `▒` conversation,
+`▚` question and rules, `░` free; `▏` is one of these where it is less than half a cell. `│` is what the engine takes,
+`┃` what the model could: 10,485,760 tokens.
 
 - **l** changes the scale: to the engine's limit, to the model's, to the model's as a logarithm
 - **enter** opens the map of the windows
@@ -202,11 +222,10 @@ class Gauge(Widget, can_focus=True):
 
     def render(self) -> Content:
         width = self.size.width
-        length = min(LONGEST, width * 4 // 15)
-        cells = Content.assemble(*((fill.value[0] * count, fill.value[1]) for fill, count in self._bar(length)))
-        return Content.assemble(
-            cells, "  ", Content(self.told) if self.told else words(self.filling, width - length - 2)
-        )
+        said = words(self.filling, width).cell_length
+        size = width * 4 // 15 if self.told else length(width, said)
+        room = width - size - 2
+        return Content.assemble(self._bar(size), "  ", Content(self.told) if self.told else words(self.filling, room))
 
     def on_click(self) -> None:
         self.post_message(self.Opened())
@@ -214,6 +233,9 @@ class Gauge(Widget, can_focus=True):
     def action_open(self) -> None:
         self.post_message(self.Opened())
 
-    def _bar(self, length: int) -> list[tuple[Fill, int]]:
+    def _bar(self, size: int) -> Content:
         # nothing is limited where no prompt is sent
-        return bar(self.filling if self.filling.is_read else replace(self.filling, limit=None), self.scale, length)
+        filling = self.filling if self.filling.is_read else replace(self.filling, limit=None)
+        thin = slivers(filling, self.scale, size)
+        runs = bar(filling, self.scale, size)
+        return Content.assemble(*(((SLIVER if f in thin else f.value[0]) * n, f.value[1]) for f, n in runs))

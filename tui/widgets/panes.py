@@ -67,6 +67,7 @@ class Panes(Vertical):
             self.remove_class("-no-corpus")
         if pane == SOURCE:
             self.add_class("-has-source")
+            self.remove_class("-no-source")
         self._mark()
 
     def toggle_corpus(self) -> None:
@@ -82,8 +83,11 @@ class Panes(Vertical):
         self.toggle_class("-zoomed")
 
     def close_source(self) -> None:
-        """Give the source's room back, where it only had room because something was shown."""
+        """Give the source's room to the others, until it is shown again."""
         self.remove_class("-has-source")
+        self.add_class("-no-source")
+        self.shown = CONVERSATION
+        self._mark()
 
     def around(self, widget: Widget | None) -> str | None:
         """The pane that a widget stands in."""

@@ -16,13 +16,14 @@ from ingest.naming import safe_text, show
 from tui.completing import Completing, command_in, commands_for, typed_at
 from tui.messages import CommandTyped, EditorWanted, QuestionAsked, StopWanted
 from tui.path_search import PathSearch
+from tui.turn_facts import counted
 from tui.widgets.completions import Choice, Completions
 
 PASTED_MOST = 200_000  # characters
 HISTORY_MOST = 500
 SHOWN_MOST = 90  # characters of a path in the list
 PLACEHOLDER = "ask about everything that was read…  (@ file, / command)"
-ANEW = "asking anew from here: esc cancels"
+ANEW = "asking anew from here · esc cancels"
 
 
 class Prompt(TextArea):
@@ -73,12 +74,20 @@ class Prompt(TextArea):
 
     # --- what others say --------------------------------------------------------------------------------------------
 
-    def take_back(self, question: str, instead_of: str = "") -> None:
-        """Put a question here, to be changed; with the id of a turn it is asked anew from there."""
+    def take_back(self, question: str, instead_of: str = "", behind: int = 0) -> None:
+        """Put a question here, to be changed; with the id of a turn it is asked anew from there.
+
+        So many turns `behind` that one are left then.
+        """
         self._instead_of = instead_of or None
         self.set_text(question)
-        self.border_subtitle = Content(ANEW) if instead_of else ""
+        self.border_subtitle = Content(anew(behind)) if instead_of else ""
         self.focus()
+
+    def add_letters(self, letters: str) -> None:
+        """Letters that were typed elsewhere; the rest is typed here."""
+        self.screen.set_focus(self)
+        self.insert(safe_text(letters))
 
     def set_text(self, text: str) -> None:
         """Another text, as an editor gives it back; the cursor stands at its end."""
@@ -113,7 +122,10 @@ class Prompt(TextArea):
 
     def action_send(self) -> None:
         """Ask, or take the completion; behind a backslash begin a new line."""
-        if self._completions.marked is not None:
+        marked = self._completions.marked
+        if marked is not None and marked.text == self.text:  # it is whole
+            self._completions.close()
+        elif marked is not None:
             self.action_complete()
             return
         if self._before().endswith("\\"):
@@ -234,6 +246,11 @@ class Prompt(TextArea):
         event.stop()
         text = safe_text(event.text[:PASTED_MOST].replace("\r\n", "\n").replace("\r", "\n"))
         self.replace(text, *self.selection)
+
+
+def anew(behind: int) -> str:
+    """What is said while a question is to be asked anew."""
+    return f"asking anew leaves out {counted(behind, 'later turn')} · esc cancels" if behind else ANEW
 
 
 def _end_of(path: str) -> str:

@@ -96,6 +96,11 @@ class Rows(ScrollView, can_focus=True):
         self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, force=True, immediate=True)
         self.post_message(self.Moved(self))
 
+    def watch_show_vertical_scrollbar(self, is_shown: bool) -> None:
+        """Rows that came just now may be scrolled already; a scrollbar that was not there was not told."""
+        if is_shown:
+            self.vertical_scrollbar.position = self.scroll_y
+
     def _nearest(self, index: int) -> int:
         return max(0, min(index, self.count - 1))
 

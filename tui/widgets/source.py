@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
-from ingest.document import PageKind
+from ingest.document import Kind, PageKind
 from ingest.naming import safe_text, show
 from longctx.backend.replies import Failed, PageIs, PictureIs, TextPart
 from longctx.citations import Citation, CitationStatus
@@ -23,6 +23,7 @@ from tui.widgets.find_bar import FindBar
 from tui.widgets.source_text import Shape, SourceText
 
 EMPTY = "choose a file (f2) or a citation"
+NOTHING_OPEN = "nothing is open here: f2 goes to the files"
 QUOTE_CHARS = 160
 MOST_VISITS = 200
 Parts = list[Content | str | tuple[str, str]]
@@ -215,6 +216,7 @@ that was not found.
         name = show(self._path) if self._path else "Source"
         self.border_title = Content(shortened(name, self.size.width - 4))
         self.border_subtitle = Content(self._measures())
+        self.refresh_bindings()
 
     def _measures(self) -> str:
         """`1,234 lines · code`."""
@@ -286,10 +288,37 @@ that was not found.
             self._find.open_place(pages[0].kind if pages else "line", pages[-1].number if pages else self._last_line)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        """Escape and enter are others' while nothing is being found."""
+        """Escape and enter are others' while nothing is being found; a key that can't do anything is not shown."""
         if action in ("stop_finding", "next_match", "previous_match"):
             return self.is_mounted and self._find.display
-        return True
+        return not self._why_not(action)
+
+    def _why_not(self, action: str) -> str:
+        """Why there is nothing to do for an action; empty where there is."""
+        match action:
+            case "back" if self._visit <= 0:
+                return "nothing was looked at before this"
+            case "forward" if self._visit + 1 >= len(self._visits):
+                return "nothing was looked at after this"
+            case "find" | "go_to" | "open_outside" | "copy_reference" | "copy_quote" | "picture" | "wrap":
+                return NOTHING_OPEN if self._first is None else self._why_not_here(self._first, action)
+        return ""
+
+    def _why_not_here(self, first: TextPart, action: str) -> str:
+        if action == "picture" and (first.kind != Kind.PDF or not first.pages):
+            return "only pages of a PDF can be shown as pictures"
+        is_quoted = self._citation is not None or self._text.text_selection is not None
+        if action == "copy_quote" and not is_quoted:
+            return "no citation is shown and nothing is selected: there is no quote to copy"
+        return ""
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why a key does nothing."""
+        found = self._bindings.key_to_bindings.get(event.key, [])
+        if words := next((words for binding in found if (words := self._why_not(binding.action))), ""):
+            event.stop()
+            event.prevent_default()
+            self.notify(words, severity="warning", markup=False)
 
     def action_stop_finding(self) -> None:
         self._find.action_close()
@@ -385,10 +414,8 @@ that was not found.
     def action_picture(self) -> None:
         pages = self._first.pages if self._first is not None else ()
         number = self._where()[1]
-        if number is None or self._first is None or self._first.kind != "pdf" or not pages:
-            self.notify("only pages of a PDF can be shown as pictures", severity="warning", markup=False)
-            return
-        self._ask_picture(number, *PictureScreen.room(self.app.size))
+        if number is not None and pages:
+            self._ask_picture(number, *PictureScreen.room(self.app.size))
 
     def _open_page(self, page: int) -> None:
         self._open_at(None, page)

@@ -30,7 +30,7 @@ class Turn(Vertical, Growing):
     """Says nothing but what its answer and its footnotes say."""
 
     DEFAULT_CSS = """
-    Turn { height: auto; width: 1fr; padding: 0 1; margin: 0 0 1 0; }
+    Turn { height: auto; width: 1fr; padding: 0 1 0 0; margin: 0 0 1 0; border-left: blank; }
     Turn Static { width: 1fr; height: auto; }
     Turn .question { margin: 0 0 1 0; }
     Turn .progress { color: $text-muted; }
@@ -69,6 +69,15 @@ class Turn(Vertical, Growing):
     def turn_id(self) -> str:
         """Its id in the session; empty while it is on its way or where there is no answer."""
         return self.kept.id if self.kept else ""
+
+    @property
+    def count(self) -> int:
+        """How many citations it has."""
+        return len(self._citations)
+
+    def cites(self, citation: Citation) -> bool:
+        """Whether that is one of its citations."""
+        return self._citations.get(citation.n) == citation
 
     @property
     def is_broken(self) -> bool:
@@ -126,7 +135,7 @@ class Turn(Vertical, Growing):
         """There is no answer, or no more of it."""
         self.is_answering, self._failed = False, failed
         self._stop_ticking()
-        self._answer.flush()
+        self._answer.settle()
         self._show()
 
     def _tick(self) -> None:

@@ -1,7 +1,7 @@
-"""The map: every local window of the context as half a cell, in its state's colour, or as letters.
+"""The map: every local window of the context by its state's sign and colour, two in a cell or each in its own.
 
-Draws states and has a cursor; it does not know what stands in a window. Only rows in which something changed are
-drawn anew.
+Two that are alike are a block or a capital; of two that are not the marked one is a small letter. It draws states and
+has a cursor; it does not know what stands in a window. Only rows in which something changed are drawn anew.
 """
 
 from collections.abc import Sequence
@@ -62,13 +62,15 @@ class Grid:
         return rest // self.in_cell, row
 
 
-def grid(windows: int, width: int) -> Grid:
-    """The grid for so many windows in so many columns of the screen. Few windows have whole cells, wide ones."""
+def grid(windows: int, width: int, *, has_letters: bool = False) -> Grid:
+    """The grid for so many windows in so many columns of the screen. Few windows have whole cells, wide ones; with
+    letters all have whole ones."""
     if windows <= width // 2:
         return Grid(windows, windows, 1, halves=1, wide=min(WIDEST, width // windows))
     columns = next((each for each in WIDTHS if each <= width), max(1, width))
     share = -(-windows // (2 * columns * MOST_ROWS))
-    return Grid(windows, columns, -(-windows // (2 * share * columns)), share=share)
+    halves = 1 if has_letters else 2
+    return Grid(windows, columns, -(-windows // (halves * share * columns)), halves=halves, share=share)
 
 
 def cells(states: Sequence[WindowState], of: Grid) -> list[list[Pair]]:
@@ -88,10 +90,17 @@ def changed(before: Sequence[Pair], after: Sequence[Pair]) -> tuple[int, int] | 
     return (differing[0], differing[-1] + 1) if differing else None
 
 
-def letter(pair: Pair) -> str:
-    """The sign of the stronger one of a cell."""
-    known = [state for state in pair if state is not None]
-    return max(known).sign if known else " "
+def sign(pair: Pair, halves: int) -> str:
+    """What is drawn for a cell: of two windows that are not alike a small letter for a marked one, else halves."""
+    upper, lower = pair
+    if upper is None:
+        return " "
+    if halves == 1:
+        return upper.sign
+    if lower is None or upper is lower:
+        return upper.block
+    stronger = max(upper, lower)
+    return stronger.block.lower() if stronger.is_letter else "▀"
 
 
 class WindowMap(Widget, can_focus=True):
@@ -100,14 +109,14 @@ class WindowMap(Widget, can_focus=True):
     HELP = """
 ## The window map
 
-Each half of a cell is one local window: 8,192 tokens, as far as the model's local attention reaches. Windows fill
-from left to right, two in a cell, while the engine reads.
+A window is 8,192 tokens, as far as the model's local attention reaches. They fill from left to right, two in a cell,
+while the engine reads.
 
-`C` cited, `E` evidence (search finds there what bears on the question), `S` stale (some of it stands in no file any
-more), `●` cached, `▓` prefilled, `░` new (not read yet), `·` empty.
+`C` cited, `P` a passage in it bears on the question, `S` stale (some of it stands in no file any more), `█` cached,
+`▓` prefilled, `▒` new (not read yet), `·` empty. A small letter: only one of the two in the cell. `▀`: the two differ.
 
 - **arrows, home, end** move the cursor, **enter** opens the first file of the window
-- **m** changes between colours and letters, **l** the gauge's scale
+- **m** gives each window a cell of its own, and back; there `●` is cached and `░` new · **l** the gauge's scale
 """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "window-map--cursor",
@@ -121,14 +130,14 @@ more), `●` cached, `▓` prefilled, `░` new (not read yet), `·` empty.
         & > .window-map--prefilled { color: $primary; }
         & > .window-map--cached { color: $success; }
         & > .window-map--stale { color: $error; }
-        & > .window-map--evidence { color: $warning; }
+        & > .window-map--passage { color: $warning; }
         & > .window-map--cited { color: $foreground; }
         &.-letters > .window-map--empty { color: $text-muted; }
         &.-letters > .window-map--new { color: $text; }
         &.-letters > .window-map--prefilled { color: $text-primary; }
         &.-letters > .window-map--cached { color: $text-success; }
         &.-letters > .window-map--stale { color: $text-error; }
-        &.-letters > .window-map--evidence { color: $text-warning; }
+        &.-letters > .window-map--passage { color: $text-warning; }
         &.-letters > .window-map--cited { color: $text; text-style: bold reverse; }
     }
     """
@@ -144,7 +153,7 @@ more), `●` cached, `▓` prefilled, `░` new (not read yet), `·` empty.
     ]
 
     cursor: reactive[int] = reactive(0)
-    has_letters: reactive[bool] = reactive(default=False)
+    has_letters: reactive[bool] = reactive(default=False, init=False)
 
     @dataclass
     class Pointed(Message):
@@ -176,8 +185,8 @@ more), `●` cached, `▓` prefilled, `░` new (not read yet), `·` empty.
 
     @property
     def shows_signs(self) -> bool:
-        """Whether states are told by their signs: as letters, and where each window has a cell of its own."""
-        return self.has_letters or self._grid.halves == 1
+        """Whether each window has a cell of its own."""
+        return self._grid.halves == 1
 
     def show_states(self, states: Sequence[WindowState]) -> None:
         """The states of all windows, in order; there is one at least."""
@@ -225,6 +234,7 @@ more), `●` cached, `▓` prefilled, `░` new (not read yet), `·` empty.
         self.post_message(self.Pointed(now))
 
     def watch_has_letters(self) -> None:
+        self._states, self._grid, self._rows = self._laid(self._states)
         self._take_place()
 
     def on_mount(self) -> None:
@@ -271,7 +281,7 @@ more), `●` cached, `▓` prefilled, `░` new (not read yet), `·` empty.
         self.has_letters = not self.has_letters
 
     def _laid(self, states: Sequence[WindowState]) -> tuple[Sequence[WindowState], Grid, list[list[Pair]]]:
-        laid = grid(len(states), self._room)
+        laid = grid(len(states), self._room, has_letters=self.has_letters)
         return states, laid, cells(states, laid)
 
     def _take_place(self) -> None:
@@ -289,8 +299,8 @@ more), `●` cached, `▓` prefilled, `░` new (not read yet), `·` empty.
         return [Segment(self._cell(pair) * count, self._style(pair))] if count else []
 
     def _cell(self, pair: Pair) -> str:
-        wide = self._grid.wide
-        return f"{self._sign(pair) * (wide - 1)} " if wide > 1 else self._sign(pair)
+        wide, drawn = self._grid.wide, sign(pair, self._grid.halves)
+        return f"{drawn * (wide - 1)} " if wide > 1 else drawn
 
     def _at_cursor(self, pair: Pair) -> Segment:
         """The cell at the cursor: its sign, or which of its halves it is."""
@@ -300,25 +310,27 @@ more), `●` cached, `▓` prefilled, `░` new (not read yet), `·` empty.
         is_lower = self.cursor // self._grid.share % 2 == 1
         return Segment("▼" if is_lower else "▲", style)
 
-    def _sign(self, pair: Pair) -> str:
-        if self.shows_signs:
-            return letter(pair)
-        return " " if pair[0] is None else "▀"
-
     def _style(self, pair: Pair) -> Style:
         if (style := self._styles.get(pair)) is None:
             style = self._styles[pair] = self._made(pair)
         return style
 
     def _made(self, pair: Pair) -> Style:
-        """The upper half is drawn, the lower one is the ground."""
         upper, lower = pair
         if upper is None:
             return self.rich_style
         if self.shows_signs:
-            return self._of(max(upper, lower or WindowState.EMPTY))
-        ground = self.rich_style.bgcolor if lower is None else self._of(lower).color
+            return self._of(upper)
+        weaker, stronger = sorted((upper, upper if lower is None else lower))
+        if stronger.is_letter:
+            return self._marked(weaker if weaker.is_letter else stronger)
+        ground = self.rich_style.bgcolor if weaker is stronger else self._of(lower or weaker).color
         return Style(color=self._of(upper).color, bgcolor=ground)
+
+    def _marked(self, state: WindowState) -> Style:
+        """A letter on the colour of a state."""
+        ground = self.get_component_styles(f"window-map--{state.word}").color
+        return Style(color=ground.get_contrast_text(1.0).rich_color, bgcolor=ground.rich_color, bold=True)
 
     def _of(self, state: WindowState) -> Style:
         return self.get_component_rich_style(f"window-map--{state.word}")

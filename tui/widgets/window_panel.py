@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
+from textual.theme import Theme
 from textual.widgets import Static
 
 from ingest.naming import show
@@ -43,6 +44,11 @@ BORDERED = 120  # columns from which on there is room for a border and a line of
 BESIDE = 106  # columns from which on the legend stands beside the map
 OFTEN_S = 0.1
 BEAT_S = 1.0
+
+
+def too_few_colors(theme: Theme, system: str | None) -> bool:
+    """Whether the states of windows may look alike: in a theme or on a terminal of sixteen colours, or to who reads."""
+    return theme.ansi or system == "standard" or "colour-blind" in theme.name
 
 
 class WindowPanel(Vertical):
@@ -113,6 +119,7 @@ kept from before; it is not 0.
         self._beat = self.set_interval(BEAT_S, self._draw_prefill, pause=True)
         self.app.theme_changed_signal.subscribe(self, lambda _theme: self._choose_letters())
         self._choose_letters()
+        self.watch(self._map, "has_letters", self._draw_map, init=False)
         self._draw()
 
     @property
@@ -225,8 +232,8 @@ kept from before; it is not 0.
             self.post_message(FileChosen(paths[0]))
 
     def _choose_letters(self) -> None:
-        theme = self.app.current_theme
-        self._map.has_letters = self.app.no_color or theme.ansi or "colour-blind" in theme.name
+        colors = None if self.app.is_headless else self.app.console.color_system
+        self._map.has_letters = self.app.no_color or too_few_colors(self.app.current_theme, colors)
 
     def _draw(self) -> None:
         self._gauge.filling = self._filling()
@@ -238,7 +245,8 @@ kept from before; it is not 0.
     def _filling(self) -> Filling:
         if self._planned is not None:
             return asking(self._planned, self._corpus.tokens, self._limit)
-        return holding(self._corpus.tokens, self._limit, is_told=self._is_told, is_read=self._is_read)
+        tokens = self._corpus.tokens if self._is_told and self._is_read else self._corpus.plain
+        return holding(tokens, self._limit, is_told=self._is_told, is_read=self._is_read)
 
     def _draw_marks(self) -> None:
         self.border_subtitle = marks(self._gauge.filling, self._gauge.scale)
@@ -253,7 +261,8 @@ kept from before; it is not 0.
         """Say what is going on, or what the last answer took where nothing is."""
         self._now = now
         shown = windows_shown(self._corpus, self._limit)
-        phrases = now or (*self._last, f"windows {len(self._corpus.ends):,}/{shown:,}")
+        windows = [f"windows {len(self._corpus.ends):,}/{shown:,}"] if self._is_read else []
+        phrases = now or (*self._last, *windows)
         self.query_one("#window-figures", Static).update(Content(SEPARATOR.join(phrases)))
         self._gauge.told = SEPARATOR.join(now) if self.has_class("-narrow") and not self.is_open else ""
 
@@ -265,11 +274,13 @@ kept from before; it is not 0.
         is_beside = self.content_size.width >= BESIDE and self._map.grid.rows >= len(counts(known))
         self.set_class(is_beside, "-beside")
         width = 1 if is_beside else self.content_size.width
-        self.query_one("#map-legend", Static).update(legend(known, has_signs=self._map.shows_signs, width=width))
+        told = legend(
+            known, has_signs=self._map.shows_signs, width=width, share=self._map.grid.share, is_read=self._is_read
+        )
+        self.query_one("#map-legend", Static).update(told)
         self._describe(self._map.cursor)
 
     def _describe(self, window: int) -> None:
         known = self._map.states
-        self.query_one("#map-detail", Static).update(
-            Content(describe(self._corpus, known, min(window, len(known) - 1)))
-        )
+        said = describe(self._corpus, known, min(window, len(known) - 1), is_read=self._is_read)
+        self.query_one("#map-detail", Static).update(Content(said))

@@ -221,13 +221,13 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         id="answer.copy",
         name="Copy the answer",
-        about="The last one, as Markdown",
+        about="The current one, as Markdown",
         action="copy_answer",
     ),
     Command(
         id="answer.copy-references",
         name="Copy the answer with references",
-        about="The last one with its footnotes, as Markdown",
+        about="The current one with its footnotes, as Markdown",
         action="copy_references",
         slash="copy",
     ),

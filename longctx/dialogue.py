@@ -16,7 +16,8 @@ from longctx.answer import to_json
 from longctx.errors import StoreError, UsageError
 from longctx.events import Answered, AnswerEvent, AnswerEvents, Notice, through
 from longctx.session import Exchange, Order, Session, Turn
-from longctx.summarising import Length, Scope, Style, summarise
+from longctx.summarising import Scope, summarise
+from longctx.summary_form import Length, Style
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus

@@ -17,7 +17,7 @@ from longctx.citations import Citation, CitationStatus, Claimed, check
 from longctx.digest import Digest, Group, Item
 from longctx.engines.base import Identity
 from longctx.events import Answered, AnswerEvents
-from longctx.summarising import Style
+from longctx.summary_form import Style
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus

@@ -7,13 +7,13 @@ fit, what is left out is named. Nothing is summarised in steps: what was not rea
 import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ingest.naming import show
 from longctx.analysis import ASSUMED_CONTEXT, Asking, Before, asked
 from longctx.errors import UsageError
 from longctx.events import AnswerEvents
+from longctx.summary_form import Length, Style
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus
@@ -21,32 +21,6 @@ if TYPE_CHECKING:
     from longctx.manifest import Entry
 
 NAMES_SHOWN = 3
-
-
-class Length(StrEnum):
-    """How long a summary is."""
-
-    SHORT = "short"
-    MEDIUM = "medium"
-    LONG = "long"
-
-    @property
-    def statements(self) -> int:
-        """About how many statements it has."""
-        return {Length.SHORT: 5, Length.MEDIUM: 12, Length.LONG: 30}[self]
-
-    @property
-    def tokens(self) -> int:
-        """What a model may write for it at the least, each statement with a quote."""
-        return {Length.SHORT: 768, Length.MEDIUM: 1536, Length.LONG: 4096}[self]
-
-
-class Style(StrEnum):
-    """In what form a summary is written."""
-
-    BULLETS = "bullets"
-    PROSE = "prose"
-    OUTLINE = "outline"
 
 
 @dataclass(frozen=True, slots=True)

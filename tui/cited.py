@@ -8,6 +8,7 @@ from textual.content import Content
 
 from ingest.naming import safe_text, show
 from longctx.citations import Citation, CitationStatus
+from tui.fitting import end_of
 from tui.marks import CITATION_COLORS, CITATION_SIGNS, superscript
 
 QUOTE_MOST = 300  # characters, of which a line shows what fits
@@ -33,7 +34,7 @@ def footnote(citation: Citation) -> Content:
     quoted = f' "{quote[:QUOTE_MOST]}{"…" * (len(citation.quote) > QUOTE_MOST)}"' if quote else ""
     return Content.assemble(
         (superscript(citation.n) + CITATION_SIGNS[citation.status], CITATION_COLORS[citation.status]),
-        f" {_shortened(show(citation.place or citation.path or citation.document_id or '?'))} ",
+        f" {end_of(show(citation.place or citation.path or citation.document_id or '?'), PLACE_MOST)} ",
         (state(citation), CITATION_COLORS[citation.status]),
         (quoted, "$text-muted"),
     )
@@ -43,10 +44,6 @@ def state(citation: Citation) -> str:
     """What the check of a citation gave, in words: `verified`, `near 91 %`, `verified, out of date`."""
     share = f" {int(citation.share * 100)} %" if citation.status is CitationStatus.NEAR else ""
     return f"{citation.status}{share}{'' if citation.is_current else ', out of date'}"
-
-
-def _shortened(place: str) -> str:
-    return place if len(place) <= PLACE_MOST else "…" + place[-PLACE_MOST:]
 
 
 def _citation(row: object) -> Citation | None:

@@ -6,11 +6,12 @@ Every name goes through `show`, every reason through one line of it: nothing her
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 
 from ingest.naming import show
 from longctx.backend.replies import CorpusOpened, FileIs, ReadingFiles, Sending
 from tui.corpus_tree import Cached, Folder, Node, Row, is_excluded, sign_of, weight
+from tui.fitting import fitted
 from tui.marks import FileSign, short
 
 WORDS = {
@@ -24,7 +25,6 @@ WORDS = {
 }
 _SHORT = WORDS | {FileSign.PARTLY_CACHED: "part", FileSign.LEFT_OUT: "out", FileSign.EXCLUDED: "off"}
 MARK = "*"
-_UNSURE = {0xFE0E: None, 0xFE0F: None}  # terminals don't agree on how wide these make what they follow
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _TOKENS = 6  # cells, a blank before them included
 _BAR = 28  # the narrowest row that has a bar
@@ -45,24 +45,6 @@ def percent(part: int, whole: int) -> str:
     if 0 < share < 0.05:
         return "<.1 %"
     return f"{share:.0f} %" if share >= 9.95 or not part else f"{share:.1f} %"
-
-
-def fitted(text: str, width: int) -> str:
-    """The text in just so many cells, its end cut off where it must be."""
-    text = text[: 4 * max(width, 0)].translate(_UNSURE)  # marks that take no cell could go on for ever
-    if cell_len(text) <= width:
-        return set_cell_size(text, width)
-    return set_cell_size(text, width - 1) + "…" if width > 0 else ""
-
-
-def fitted_end(text: str, width: int) -> str:
-    """The text in at most so many cells, its beginning cut off where it must be."""
-    text = text[-4 * width :]
-    if cell_len(text) <= width:
-        return text
-    while text and cell_len(text) >= width:
-        text = text[1:]
-    return "…" + text
 
 
 def reason(file: FileIs) -> str:

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from ingest.naming import safe_text, show
 from longctx.backend.replies import SessionIs, TurnIs
 from longctx.citations import CitationStatus
-from tui.corpus_lines import fitted
+from tui.fitting import fitted, one_line
 from tui.marks import CITATION_COLORS, CITATION_SIGNS, superscript
 
 TURNS_SHOWN = 30
@@ -65,11 +65,6 @@ def row_pieces(session: SessionIs, width: int, now_s: float, *, is_current: bool
     if aside:
         pieces.append(("  " + fitted(about, aside - 2), "sessions--found" if session.found else "sessions--muted"))
     return pieces + ending
-
-
-def one_line(text: str) -> str:
-    """A text in one line that nothing obeys, cut where it is too long to be read."""
-    return " ".join(safe_text(text[: 2 * _LONGEST]).split())[:_LONGEST]
 
 
 def head(session: SessionIs, now_s: float) -> Iterator[Styled]:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ingest.naming import safe_text, show
+from ingest.naming import show
 from longctx.durations import duration
 from tui.cited import citations_of
+from tui.fitting import one_line
 from tui.marks import short
 
 PATHS_SHOWN = 3
-NOTICE_MOST = 400  # characters
 NO_MODEL = "no model wrote this: quotations found by search"
 
 
@@ -39,12 +39,6 @@ def facts(answer: Mapping[str, Any]) -> list[Fact]:
     lines = [Fact(line, Weight.WARNING) for line in (*_ending(answer), *_notices(answer))]
     told = (" · ".join(phrases) for phrases in (_cited(answer), _took(answer), _reading(answer)))
     return lines + [Fact(line) for line in told if line]
-
-
-def one_line(text: object) -> str:
-    """A message on one line, safe and not without end."""
-    line = " ".join(safe_text(str(text)).split())
-    return line if len(line) <= NOTICE_MOST else line[:NOTICE_MOST] + "…"
 
 
 def _ending(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from textual.content import Content
 from ingest.naming import show
 from longctx.backend.replies import Planned
 from longctx.durations import duration
+from tui.fitting import end_of
 from tui.window_states import CorpusMap, WindowState, counts
 
 NAMED = 5
@@ -37,7 +38,7 @@ def describe(corpus: CorpusMap, known: Sequence[WindowState], window: int, *, is
     if window < len(corpus.ends):
         phrases.append(f"{corpus.size(window):,} tokens")
     paths = list(dict.fromkeys(corpus.paths[window])) if window < len(corpus.paths) else []
-    names = ", ".join(clip(show(path)) for path in paths[:NAMED])
+    names = ", ".join(end_of(show(path), LONGEST_NAME) for path in paths[:NAMED])
     more = f" and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
     return SEPARATOR.join([*phrases, *_state(known[window], is_read=is_read), *([names + more] if names else [])])
 
@@ -68,8 +69,3 @@ def _entry(state: WindowState, count: int, *, has_signs: bool, is_read: bool) ->
 def _state(state: WindowState, *, is_read: bool) -> list[str]:
     """Its word; none for one that is only there, where no model reads any."""
     return [state.word] if is_read or state is not WindowState.NEW else []
-
-
-def clip(name: str) -> str:
-    """A name that is not longer than a line has room for: its end says more than its beginning."""
-    return name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}"

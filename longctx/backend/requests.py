@@ -11,8 +11,8 @@ from longctx.analysis import Asking
 from longctx.exported import Form as Form
 from longctx.request import Request
 from longctx.settings import Settings
-from longctx.summarising import Length as Length
-from longctx.summarising import Style as Style
+from longctx.summary_form import Length as Length
+from longctx.summary_form import Style as Style
 
 # --- jobs ---------------------------------------------------------------------------------------------------------
 

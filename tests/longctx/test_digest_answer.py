@@ -5,7 +5,7 @@ import pytest
 from longctx.digest import Digest, Group, Item
 from longctx.digest_answer import code, inline, markdown, told
 from longctx.manifest import Entry
-from longctx.summarising import Style
+from longctx.summary_form import Style
 
 ENTRY = Entry(0, "docs/tides.md", "ab" * 32, "plain-1", 10)
 CODE = Entry(1, "src/draw.py", "cd" * 32, "plain-1", 10)

@@ -20,7 +20,8 @@ from longctx.events import Answered, AnswerEvent, Notice, Planned
 from longctx.history import History
 from longctx.manifest import Entry
 from longctx.standing import is_aside
-from longctx.summarising import Length, Scope, Style, described, nearest, summarise, title, within
+from longctx.summarising import Scope, described, nearest, summarise, title, within
+from longctx.summary_form import Length, Style
 
 MakeTree = Callable[[dict[str, str | bytes]], Path]
 OpenCorpus = Callable[..., Corpus]

@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from longctx.backend.replies import CorpusOpened, FileIs, ReadingFiles, Sending
-from tui.corpus_lines import Plan, bar, detail, fitted, fitted_end, legend, percent, progress, row_pieces, summary
+from tui.corpus_lines import Plan, bar, detail, legend, percent, progress, row_pieces, summary
 from tui.corpus_tree import Cached, Folder, Row, build, cached_counts, excluded, sign_of
+from tui.fitting import fitted, fitted_end
 from tui.marks import FileSign
 
 HOSTILE = [

@@ -14,6 +14,7 @@ from ingest.document import Kind, PageKind
 from longctx.backend.replies import Failed, PageIs, PictureIs, TextPart
 from longctx.citations import Citation, CitationStatus
 from tests.tui.conftest import RunWidget
+from tui.fitting import end_of
 from tui.messages import (
     CitationChosen,
     CitationStep,
@@ -25,7 +26,7 @@ from tui.messages import (
 from tui.row_layout import draw
 from tui.screens.picture import PictureScreen
 from tui.widgets.find_bar import FindBar
-from tui.widgets.source import NOTHING_OPEN, SourcePane, reference, shortened
+from tui.widgets.source import NOTHING_OPEN, SourcePane, reference
 from tui.widgets.source_text import SourceText, page_words, runs, skipped
 
 TIDES = "".join(f"line {n} of the tides\n" for n in range(1, 301))
@@ -622,7 +623,7 @@ def test_rulers_say_what_is_printed() -> None:
 
 
 def test_names_keep_their_end() -> None:
-    assert [shortened("sea/tides.py", width) for width in (20, 12, 9)] == ["sea/tides.py", "sea/tides.py", "…tides.py"]
+    assert [end_of("sea/tides.py", width) for width in (20, 12, 9)] == ["sea/tides.py", "sea/tides.py", "…tides.py"]
 
 
 def test_scrolling_sideways_skips_cells() -> None:

@@ -29,7 +29,7 @@ from tui.widgets.gauge import Gauge, Scale
 from tui.widgets.window_map import WindowMap
 from tui.widgets.window_panel import WindowPanel, too_few_colors
 from tui.window_states import CorpusMap, WindowState, map_of
-from tui.window_words import clip, describe, expected, legend
+from tui.window_words import describe, expected, legend
 
 HOSTILE = "src/[/red]\x1b[31m[@click=app.quit]x[/]\u202e\udce4.py"
 ANSWER = {

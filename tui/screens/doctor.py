@@ -16,6 +16,7 @@ from ingest.naming import safe_text
 from longctx.backend.replies import Checked, Done, Failed, NextSteps, Reply
 from longctx.backend.requests import Doctor
 from longctx.diagnosis import Check, Status
+from tui.fitting import one_line
 from tui.link import Link
 from tui.screens.sheet import Sheet, failure, hanging
 
@@ -107,7 +108,7 @@ Behind `→` stands what mends it. **r** looks again, **y** copies all of it.
 def entry(check: Check, width: int) -> Content:
     """A check: its sign and word, its name, what was found, and below it what mends it."""
     sign, color = SIGNS[check.status]
-    head = Content.assemble((f"{sign} {check.status:<8}", color), f"{_one_line(check.name):<12}")
+    head = Content.assemble((f"{sign} {check.status:<8}", color), f"{one_line(check.name):<12}")
     fix = "".join(f"\n→ {line}" for line in safe_text(check.fix).splitlines())
     return hanging(head, Content(safe_text(check.text).strip() + fix), width)
 
@@ -122,7 +123,3 @@ def in_short(checks: Sequence[Check]) -> str:
     """`9 ok · 2 missing`."""
     counted = Counter(check.status for check in checks)
     return " · ".join(f"{counted[status]} {status}" for status in Status if counted[status])
-
-
-def _one_line(text: str) -> str:
-    return " ".join(safe_text(text).split())

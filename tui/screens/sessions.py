@@ -19,8 +19,9 @@ from ingest.naming import show
 from longctx.backend.replies import Done, Exported, Failed, Reply, SessionIs, SessionsAre, TurnsAre
 from longctx.backend.requests import Export, Remove, Rename, Sessions, Turns
 from tui.export_file import absolute, form_of, problem, proposed_name
+from tui.fitting import one_line
 from tui.link import Link
-from tui.session_lines import head, one_line, row_pieces, titled, turns_in_short
+from tui.session_lines import head, row_pieces, titled, turns_in_short
 from tui.widgets.key_line import KeyLine
 from tui.widgets.rows import Piece, Rows
 

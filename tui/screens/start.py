@@ -21,7 +21,7 @@ from ingest.naming import show
 from longctx.backend.replies import Failed, Reply, SessionIs, SessionsAre
 from longctx.backend.requests import Open, Sessions
 from longctx.request import Request
-from tui.corpus_lines import fitted
+from tui.fitting import fitted
 from tui.link import Link
 from tui.session_lines import ago, sources_in_short, titled
 from tui.widgets.key_line import KeyLine

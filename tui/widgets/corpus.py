@@ -10,8 +10,9 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from longctx.backend.replies import CorpusOpened, FilesAre, Planned, ReadingFiles
-from tui.corpus_lines import Plan, detail, fitted, fitted_end, legend, progress, summary
+from tui.corpus_lines import Plan, detail, legend, progress, summary
 from tui.corpus_tree import Folder, add, excluded, files, folders
+from tui.fitting import fitted, fitted_end
 from tui.marks import FileSign
 from tui.widgets.corpus_rows import MOST_MATCHES, CorpusRows
 from tui.widgets.rows import Rows

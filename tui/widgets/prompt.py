@@ -14,6 +14,7 @@ from textual.widgets import TextArea
 
 from ingest.naming import safe_text, show
 from tui.completing import Completing, command_in, commands_for, typed_at
+from tui.fitting import end_of
 from tui.messages import CommandTyped, EditorWanted, QuestionAsked, StopWanted
 from tui.path_search import PathSearch
 from tui.turn_facts import counted
@@ -225,7 +226,7 @@ class Prompt(TextArea):
         paths = self._paths()
         if paths is not self._searched:
             self._search, self._searched = PathSearch(paths), paths
-        return [Choice(show(path), Content(_end_of(show(path)))) for path in self._search.best(letters)]
+        return [Choice(show(path), Content(end_of(show(path), SHOWN_MOST))) for path in self._search.best(letters)]
 
     def _commands(self, letters: str) -> list[Choice]:
         found = commands_for(letters, self.commands)
@@ -251,7 +252,3 @@ class Prompt(TextArea):
 def anew(behind: int) -> str:
     """What is said while a question is to be asked anew."""
     return f"asking anew leaves out {counted(behind, 'later turn')} · esc cancels" if behind else ANEW
-
-
-def _end_of(path: str) -> str:
-    return path if len(path) <= SHOWN_MOST else "…" + path[-SHOWN_MOST:]

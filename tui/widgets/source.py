@@ -16,6 +16,7 @@ from ingest.document import Kind, PageKind
 from ingest.naming import safe_text, show
 from longctx.backend.replies import Failed, PageIs, PictureIs, TextPart
 from longctx.citations import Citation, CitationStatus
+from tui.fitting import end_of, one_line
 from tui.marks import CITATION_COLORS, CITATION_SIGNS, superscript
 from tui.messages import CitationChosen, CitationStep, CopyWanted, FileChosen, OpenOutside, PictureWanted
 from tui.screens.picture import PictureScreen
@@ -214,7 +215,7 @@ that was not found.
 
     def _show_titles(self) -> None:
         name = show(self._path) if self._path else "Source"
-        self.border_title = Content(shortened(name, self.size.width - 4))
+        self.border_title = Content(end_of(name, self.size.width - 4))
         self.border_subtitle = Content(self._measures())
         self.refresh_bindings()
 
@@ -511,7 +512,7 @@ def banner_lines(citation: Citation | None, first: TextPart | None) -> list[Cont
     if (citation is not None and not citation.is_current) or (first is not None and not first.is_current):
         lines.append(Content.styled("the file has changed since this was read", "$text-warning"))
     if first is not None:
-        lines += [Content.styled(_one_line(note), "$text-muted") for note in first.notes[:2]]
+        lines += [Content.styled(one_line(note, QUOTE_CHARS), "$text-muted") for note in first.notes[:2]]
     return lines
 
 
@@ -520,14 +521,7 @@ def _not_found(citation: Citation) -> list[Content]:
         return []
     name = show(PurePath(citation.path).name or citation.document_id or "any document")
     said = f"not found in {name[:100]}: nothing is highlighted"
-    return [Content.styled(said, "$text-error"), Content.styled(f"“{_one_line(citation.quote)}”", "$text-muted")]
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(safe_text(text[:QUOTE_CHARS]).split())
-    return f"{line}…" if len(text) > QUOTE_CHARS else line
-
-
-def shortened(name: str, width: int) -> str:
-    """The end of a name, which tells most, where all of it has no room."""
-    return name if len(name) <= width or width < 2 else f"…{name[-(width - 1) :]}"
+    return [
+        Content.styled(said, "$text-error"),
+        Content.styled(f"“{one_line(citation.quote, QUOTE_CHARS)}”", "$text-muted"),
+    ]

@@ -16,7 +16,8 @@ from longctx.citations import Citation
 from longctx.errors import ExitCode
 from longctx.export import answer_text
 from tui.cited import citations_of
-from tui.turn_facts import Weight, facts, is_extracted, one_line
+from tui.fitting import one_line
+from tui.turn_facts import Weight, facts, is_extracted
 from tui.waiting import waiting
 from tui.widgets.answer import AnswerText, Growing
 from tui.widgets.footnotes import Footnotes

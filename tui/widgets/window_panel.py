@@ -21,6 +21,7 @@ from longctx.backend.replies import EngineOpened, Evidence, Planned, Prefill, Re
 from longctx.citations import Citation
 from longctx.engines.opening import QUOTES
 from tui.figures import reading, took
+from tui.fitting import end_of
 from tui.marks import short
 from tui.messages import FileChosen
 from tui.prefill import Curve
@@ -38,7 +39,7 @@ from tui.window_states import (
     states,
     windows_shown,
 )
-from tui.window_words import SEPARATOR, clip, describe, expected, legend
+from tui.window_words import LONGEST_NAME, SEPARATOR, describe, expected, legend
 
 BORDERED = 120  # columns from which on there is room for a border and a line of figures
 BESIDE = 106  # columns from which on the legend stands beside the map
@@ -132,7 +133,7 @@ kept from before; it is not 0.
         self._say(
             f"{reading.doing} {reading.done:,}{'' if reading.total is None else f' of {reading.total:,}'} files",
             f"{short(reading.tokens)} tokens",
-            clip(show(reading.path)),
+            end_of(show(reading.path), LONGEST_NAME),
         )
 
     def show_windows(self, windows: WindowsAre) -> None:

@@ -118,11 +118,6 @@ def test_names_of_files_are_one_safe_line(name: str) -> None:
     assert len(said) < 300
 
 
-def test_of_a_long_name_the_end_is_kept() -> None:
-    assert clip("a" * 100 + "end.py").endswith("end.py")
-    assert len(clip("a" * 100)) == 60
-
-
 def test_what_reading_will_take_is_said_only_where_a_rate_is_known() -> None:
     assert expected(planned(prefill_tokens_per_s=28_200.0)) == ["about 50 s if nothing is cached"]
     assert expected(planned(prefill_tokens_per_s=0.0)) == expected(planned()) == []

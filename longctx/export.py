@@ -263,13 +263,18 @@ def _ending(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"not whole: {show(ending)}" + (f", {why}" if why else "")
 
 
+def how_quoted(answer: Mapping[str, Any]) -> str:
+    """How the quotations came together of an answer that no model wrote."""
+    is_summary = "quotations chosen" in str(answer.get("notice") or "")
+    return "chosen by their words and places" if is_summary else "found by search"
+
+
 def _notices(answer: Mapping[str, Any]) -> Iterator[str]:
     """What a reader must know of how the answer was made."""
     kind = _mapping(answer, "engine").get("kind")
     notice = str(answer.get("notice") or "")
     if kind == "evidence":
-        how = "chosen by their words and places" if "quotations chosen" in notice else "found by search"
-        notice = f"quotations {how}, no model wrote this"
+        notice = f"quotations {how_quoted(answer)}, no model wrote this"
     for said in (notice, *_list(answer, "warnings")):
         if said:
             yield show(" ".join(str(said).split()))

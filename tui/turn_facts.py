@@ -11,12 +11,13 @@ from typing import Any
 
 from ingest.naming import show
 from longctx.durations import duration
+from longctx.export import how_quoted
 from tui.cited import citations_of
 from tui.fitting import one_line
 from tui.marks import short
 
 PATHS_SHOWN = 3
-NO_MODEL = "no model wrote this: quotations found by search"
+NO_MODEL = "no model wrote this: quotations "
 
 
 class Weight(StrEnum):
@@ -59,7 +60,7 @@ def _ending(answer: Mapping[str, Any]) -> Iterator[str]:
 def _notices(answer: Mapping[str, Any]) -> Iterator[str]:
     """What a reader must know of how the answer was made."""
     if is_extracted(answer):
-        yield NO_MODEL
+        yield NO_MODEL + how_quoted(answer)
     elif answer.get("notice") and answer.get("ending", "stop") == "stop":
         yield one_line(answer["notice"])
     for warning in _list(answer, "warnings"):

@@ -6,8 +6,10 @@ import pytest
 
 from longctx.answer import Mode
 from longctx.backend.replies import Planned, Prefill
+from longctx.digest_answer import NOTICE
 from tui.cited import citations_of, footnote, is_doubtful, state
-from tui.turn_facts import Weight, facts, one_line
+from tui.fitting import one_line
+from tui.turn_facts import Weight, facts
 from tui.waiting import waiting
 
 CITATION: dict[str, Any] = {
@@ -64,6 +66,10 @@ def test_a_cache_that_is_not_reported_is_not_zero() -> None:
         ({"ending": "length", "notice": "cut at 4,096 tokens"}, "cut at 4,096 tokens"),
         ({"ending": "[/red]"}, "not whole: [/red]"),
         ({"engine": {"kind": "evidence"}}, "no model wrote this: quotations found by search"),
+        (
+            {"engine": {"kind": "evidence"}, "notice": NOTICE},
+            "no model wrote this: quotations chosen by their words and places",
+        ),
         ({"warnings": ["\x1b[31m hot"]}, "␛[31m hot"),
     ],
 )

@@ -13,12 +13,12 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.database import DatabaseTrouble, connect, transaction
+from ingest.database import DatabaseTrouble, connect, transaction, waiting_at_most
 from ingest.git import is_remote
 from ingest.outcome import Outcome, Status
 from ingest.source import Signature
@@ -153,9 +153,15 @@ class CorporaStore:
         )
         return {record.path: record for record in map(_file_record, rows)}
 
-    def save_files(self, identity: str, changed: Iterable[FileRecord], gone: Iterable[str]) -> None:
-        """Record files that are new or changed, and forget those that are gone."""
-        with transaction(self._connection):
+    def save_files(
+        self, identity: str, changed: Iterable[FileRecord], gone: Iterable[str], *, wait_s: float | None = None
+    ) -> None:
+        """Record files that are new or changed, and forget those that are gone.
+
+        With `wait_s`, other processes that write are waited for no longer than that.
+        """
+        patience = nullcontext() if wait_s is None else waiting_at_most(self._connection, wait_s)
+        with patience, transaction(self._connection):
             self._connection.executemany(
                 "INSERT OR REPLACE INTO files (corpus, path, status, detail, size, mtime_ns, ctime_ns, inode,"
                 " digest, reader, tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -57,7 +57,7 @@ class Dialogue:
         self._session = session
         self._turns = list(history.turns(session)) if history and session else []
         self._kept = len(self._turns)
-        self._trouble: StoreError | None = None
+        self._trouble: StoreError | KeyboardInterrupt | None = None
 
     @property
     def session(self) -> Session | None:
@@ -169,12 +169,20 @@ class Dialogue:
     def _taken(self, event: AnswerEvent, summary_of: str) -> AnswerEvent:
         """An answer becomes the turn that the next question goes on from; other events are as they were.
 
-        An answer that can't be kept is given all the same; why is raised after it.
+        An answer that can't be kept is given all the same, as is one that was interrupted as it was kept: that is
+        raised after it.
         """
         if not isinstance(event, Answered):
             return event
-        with undisturbed():
-            return self._kept_turn(event, summary_of)
+        taken: Answered | None = None
+        try:
+            with undisturbed():
+                taken = self._kept_turn(event, summary_of)
+        except KeyboardInterrupt as interrupt:
+            if taken is None:
+                raise
+            self._trouble = interrupt
+        return taken
 
     def _kept_turn(self, event: Answered, summary_of: str) -> Answered:
         try:

@@ -4,8 +4,10 @@ What is finished is committed every second, texts before tokens before file reco
 manifest is worked out anew each time: a run that was interrupted is simply gone on with by the next.
 """
 
+import sqlite3
 import time
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from ingest.interruption import undisturbed
@@ -23,6 +25,7 @@ from longctx.manifest import Entry, Present, State, update
 from longctx.request import discover_sources
 
 COMMIT_EVERY_S = 1.0
+LEAVING_WAIT_S = 0.5  # for another process that writes, where a run was interrupted or failed
 # Two writes within one clock tick leave equal signatures; a file this young is looked at again (as git does).
 RACY_NS = 50_000_000
 # Outcomes that lie in the moment, not in the file: looked at again next time.
@@ -98,7 +101,8 @@ class _Refresh:
         try:
             yield from self._read()
         except BaseException:
-            self._save()
+            with suppress(sqlite3.Error):  # what is not kept is read again; why the run ends says more
+                self._save(wait_s=LEAVING_WAIT_S)
             raise
         self._save(self.gone)
 
@@ -180,12 +184,12 @@ class _Refresh:
             count = len(ids)
         return count
 
-    def _save(self, gone: Collection[str] = ()) -> None:
+    def _save(self, gone: Collection[str] = (), wait_s: float | None = None) -> None:
         """Keep what is finished, texts before tokens before files, so that a record never lacks what it names."""
         with undisturbed():
             self._corpus.commit()
             if self._unsaved or gone:
-                self._corpus.store.save_files(self._corpus.record.id, self._unsaved, gone)
+                self._corpus.store.save_files(self._corpus.record.id, self._unsaved, gone, wait_s=wait_s)
             self._unsaved, self._saved_at = [], time.monotonic()
 
 

@@ -12,10 +12,12 @@ from longctx.citations import Citation
 
 @dataclass
 class QuestionAsked(Message):
-    """A person asks; with `instead_of`, the id of a turn, that turn and what followed it is asked anew."""
+    """A person asks; with `instead_of`, the id of a turn, that turn and what followed it is asked anew: so many turns
+    `behind` it then leave the conversation."""
 
     question: str
     instead_of: str | None = None
+    behind: int = 0
 
 
 @dataclass

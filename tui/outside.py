@@ -63,7 +63,11 @@ PLUS = frozenset(
 COLON = frozenset(("hx", "helix", "subl", "zed"))
 GOTO = frozenset(("code", "codium", "code-insiders", "cursor"))
 FALLBACKS = ("nano", "vim", "vi", "less")
+ENDING_S = 1.0  # for a program that is to end
 ABSENT = "no editor: set EDITOR to the name of one"
+
+
+_on_terminal: list[subprocess.Popen[bytes]] = []  # the program that runs there
 
 
 class NoProgram(Exception):
@@ -159,9 +163,24 @@ def run_here(words: Sequence[str]) -> int:
     """Run a program on the terminal, and wait for it; its exit code. Raises NoProgram."""
     terminal = sys.__stderr__
     try:
-        return subprocess.run(words, stderr=terminal.fileno() if terminal is not None else None).returncode
+        with subprocess.Popen(words, stderr=terminal.fileno() if terminal is not None else None) as program:
+            _on_terminal.append(program)
+            try:
+                return program.wait()
+            finally:
+                _on_terminal.remove(program)
     except OSError as error:
         raise NoProgram(f"{words[0]}: {error.strerror}") from error
+
+
+def end_here() -> None:
+    """End the program on the terminal, whoever waits for it. For a thread."""
+    for program in tuple(_on_terminal):
+        program.terminate()
+        try:
+            program.wait(ENDING_S)
+        except subprocess.TimeoutExpired:
+            program.kill()
 
 
 def run_aside(words: Sequence[str]) -> int:

@@ -23,6 +23,7 @@ from longctx.backend.requests import Open
 from longctx.errors import LongctxError
 from tui.app import Ended, LongctxApp
 from tui.garbage import collected_when_idle
+from tui.outside import end_here
 
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 HEARD_S = 3  # a loop that hears of a signal no sooner waits for a terminal that takes nothing any more
@@ -99,9 +100,11 @@ class Ending:
             self._end()
 
     def _end(self) -> None:
-        """In order, and where that takes too long without the terminal; the backend ends with us."""
+        """In order, and where that takes too long without the terminal; the backend ends with us, and so does a
+        program that was given the terminal."""
         with suppress(RuntimeError):  # the loop has ended
             self._loop.call_soon_threadsafe(self._leave)
+        end_here()
         if self._is_heard.wait(HEARD_S):
             time.sleep(GRACE_S)
         if self._modes is not None:

@@ -3,7 +3,7 @@
 Whatever fails or is stopped leaves what was open before as it was, or says what is open now.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, assert_never
@@ -14,7 +14,7 @@ from longctx.backend.corpus_reading import corpus_opened, read
 from longctx.backend.desk import Desk, Shown
 from longctx.backend.exclusion import leaving_out
 from longctx.backend.kept import session_is, turn_is
-from longctx.backend.replies import Answered, Reply, SessionIs, SessionOpened
+from longctx.backend.replies import Answered, Notice, Reply, SessionIs, SessionOpened
 from longctx.backend.requests import (
     Ask,
     Exclude,
@@ -44,12 +44,16 @@ from longctx.store_faults import explained
 from longctx.summarising import Scope
 
 Tell = Callable[[Reply], None]
+WHOLE_UNKNOWN = (
+    "what this corpus leaves out can't be taken back: the whole is not known any more; open its sources anew"
+)
 
 
 @dataclass(slots=True)
 class _Room:
     """What is open: how it was asked for, the corpus (`whole` without what is `excluded`), and the conversation.
 
+    Where the whole of a part is not known any more, `whole` is that part: what it leaves out stays `excluded`.
     `used` is the engine that a person has chosen since, `title` what the first session is going to be called.
     """
 
@@ -126,7 +130,7 @@ class Jobs:
             request = opening.sources_of(session, self._paths)
         else:
             raise UsageError("nothing to read", "name a folder, a file, a glob or a git URL")
-        self._move(job, request, wanted, session, tell)
+        self._move(job, request, wanted, session, tell, used=self._room.used if self._room else None)
 
     def _resume(self, name: str, tell: Tell) -> None:
         (room, _), session = self._here, self._history.find(name)
@@ -164,6 +168,8 @@ class Jobs:
         setup = seat.setup_of(used, setup) if used else setup
         try:
             self._settle(room, changed, tell)
+            if room.whole.part:
+                tell(Notice(WHOLE_UNKNOWN))
             seat.take(lambda: opening.pick(name, setup, self._history, session), tell)
         finally:
             with undisturbed():
@@ -176,9 +182,9 @@ class Jobs:
         """What is open then: a part of a corpus together with what it leaves out of it."""
         title = "" if session else job.title
         dialogue = self._dialogue(job, corpus, session, title)
-        whole = opening.whole_of(request, self._paths)
-        excluded = tuple(sorted(request.part.left_out)) if whole and request.part else ()
-        return _Room(job, whole or request, excluded, corpus, dialogue, used, title)
+        whole = opening.whole_of(request, self._paths) or request
+        excluded = _excluded(whole, request.part.left_out if request.part else ())
+        return _Room(job, whole, excluded, corpus, dialogue, used, title)
 
     def _read(self, request: Request, tell: Tell) -> tuple[Corpus, int]:
         """A corpus, up to date; and how many files had changed."""
@@ -218,7 +224,9 @@ class Jobs:
         room, _ = self._here
         corpus, changed = self._read(leaving_out(room.whole, paths), tell)
         dialogue = self._dialogue(room.asked, corpus, None, room.title)
-        excluded = tuple(sorted(set(paths)))
+        excluded = _excluded(room.whole, paths)
+        if len(excluded) > len(set(paths)):
+            tell(Notice(WHOLE_UNKNOWN))
         try:
             self._settle(replace(room, excluded=excluded, corpus=corpus, dialogue=dialogue), changed, tell)
         finally:
@@ -336,3 +344,8 @@ class Jobs:
             log=self._desk.log,
         )
         self._desk.show(shown)
+
+
+def _excluded(whole: Request, paths: Iterable[str]) -> tuple[str, ...]:
+    """What is left out where these paths are, with what the whole itself leaves out."""
+    return tuple(sorted({*paths, *(whole.part.left_out if whole.part else ())}))

@@ -16,7 +16,7 @@ from longctx.analysis import Asking
 from longctx.answer import Mode
 from longctx.backend.corpus_reading import name_of
 from longctx.backend.desk import Desk, Shown
-from longctx.backend.jobs import Jobs
+from longctx.backend.jobs import WHOLE_UNKNOWN, Jobs
 from longctx.backend.kept import SOURCES_MOST, session_is
 from longctx.backend.replies import (
     Answered,
@@ -536,7 +536,16 @@ def test_what_a_session_leaves_out_can_be_taken_back(scene: Scene) -> None:
     store.remove(whole.id)
     store.close()
     scene.do(Resume(session.id))
-    assert (scene.one(CorpusOpened).id, scene.one(CorpusOpened).excluded) == (part.id, ())
+    assert (scene.one(CorpusOpened).id, scene.one(CorpusOpened).excluded) == (part.id, part.excluded)
+    assert scene.one(Notice).message == WHOLE_UNKNOWN
+    scene.do(Exclude(("tides.md",)))
+    assert (scene.one(CorpusOpened).files, scene.one(CorpusOpened).excluded) == (1, part.excluded)
+    assert scene.one(Notice).message == WHOLE_UNKNOWN
+    scene.jobs.close()
+    scene.jobs = Jobs(scene.paths, scene.desk)
+    scene.open()
+    assert (scene.one(CorpusOpened).files, scene.one(CorpusOpened).excluded) == (3, ())
+    assert "Notice" not in scene.kinds
 
 
 def test_a_cache_that_was_emptied_is_filled_again(scene: Scene) -> None:
@@ -595,6 +604,8 @@ def test_the_engine_that_was_chosen_stays_over_another_corpus(scene: Scene, tmp_
     scene.do(UseEngine(name="scripted", model=scene.settings.model))
     scene.do(Exclude(("tides.md",)))
     scene.do(Resume(session.id))
+    assert scene.one(EngineOpened).name == "scripted"
+    scene.open(settings=Settings(engine="evidence"))
     assert scene.one(EngineOpened).name == "scripted"
 
 

@@ -402,6 +402,27 @@ def test_a_run_that_is_stopped_keeps_no_store_locked(make_tree: MakeTree, open_c
     assert len(corpus.files) == len(FILES) + 21
 
 
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_an_interruption_waits_for_nobody(
+    make_tree: MakeTree, open_corpus: OpenCorpus, home: Path, is_closed: bool
+) -> None:
+    corpus = open_corpus(make_tree(FILES))
+    make_tree({"new.md": "New words.\n"})
+    other = sqlite3.connect(home / "longctx" / "data" / "longctx.db", isolation_level=None)
+    events, began = refresh(corpus), time.monotonic()
+    next(events)
+    other.execute("BEGIN IMMEDIATE")
+    if is_closed:
+        events.close()
+    else:
+        with pytest.raises(KeyboardInterrupt), explained():
+            events.throw(KeyboardInterrupt())
+    assert time.monotonic() - began < 10
+    other.close()
+    list(refresh(corpus))
+    assert corpus.files["new.md"].outcome.status is Status.READ
+
+
 def test_a_store_that_is_locked_is_no_fault_of_the_files(
     make_tree: MakeTree, open_corpus: OpenCorpus, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

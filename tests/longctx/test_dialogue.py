@@ -1,5 +1,6 @@
 """Questions asked one after another: each goes on from the turns before it, and every turn is kept."""
 
+import signal
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,7 +33,7 @@ from longctx.errors import DoesNotFit, EngineError, StoreError, UsageError
 from longctx.events import Answered, AnswerEvent, CitationResolved, Notice, Planned, PrefillProgress, TextDelta, follow
 from longctx.history import History
 from longctx.manifest import Entry
-from longctx.session import Session
+from longctx.session import Session, Turn
 
 MakeTree = Callable[[dict[str, str | bytes]], Path]
 OpenCorpus = Callable[..., Corpus]
@@ -269,6 +270,24 @@ def test_ctrl_c_at_any_moment_keeps_what_there_is(
     else:
         assert talk.turns == ()
         assert history.all() == []
+
+
+def test_a_stop_while_a_turn_is_kept_comes_after_its_answer(
+    corpus: Corpus, engine: Recorder, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep, talk = History.append, Dialogue(corpus, engine, Asking(), history=history)
+    events = list[AnswerEvent]()
+
+    def stopped(history: History, session: str, turn: Turn) -> Session:
+        signal.raise_signal(signal.SIGINT)
+        return keep(history, session, turn)
+
+    monkeypatch.setattr(History, "append", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        follow(talk.ask("how high is the tide?"), events.append)
+    assert (answered(events).session, len(talk.turns)) == (history.all()[0].id, 1)
+    monkeypatch.undo()
+    assert answered(list(talk.ask("and the lighthouse?"))).session == history.all()[0].id
 
 
 def test_an_answer_that_was_cut_says_so_with_the_engine_s_warnings(corpus: Corpus, engine: Recorder) -> None:

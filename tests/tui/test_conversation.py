@@ -177,7 +177,7 @@ async def test_picture_answered(run_widget: Any, picture: Picture) -> None:
         pane(pilot).show_turns([turn()])
         pane(pilot).step(1)
         pane(pilot).step(1)
-        await pilot.pause()
+        await settled(pilot)
         picture(pilot)
 
 
@@ -493,7 +493,30 @@ async def test_what_is_asked_anew_takes_the_place_of_what_followed(
         pane(pilot).show_turns([turn(i) for i in range(3)])
         pane(pilot).begin("anew", instead_of)
         await pilot.pause()
-        assert [each.turn_id for each in pilot.app.query(Turn)] == [*left, ""]
+        assert [each.turn_id for each in pilot.app.query(Turn) if each.display] == [*left, ""]
+        pane(pilot).finish(Answered(turn(9), None))
+        await pilot.pause()
+        assert [each.turn_id for each in pilot.app.query(Turn)] == [*left, "t9"]
+
+
+@pytest.mark.parametrize("instead_of", ["t2", "t5", "t25"])
+@pytest.mark.parametrize("looks_back", [False, True])
+async def test_without_an_answer_all_turns_are_as_before(run_widget: Any, instead_of: str, looks_back: bool) -> None:
+    async with run_widget(ConversationPane()) as pilot:
+        kept = [turn(n, markdown="a") for n in range(30)]
+        pane(pilot).show_turns(kept)
+        await settled(pilot)
+        pane(pilot).begin("anew", instead_of)
+        if looks_back:
+            pane(pilot).show_earlier()
+        await settled(pilot)
+        pane(pilot).fail(Failed("no room"))
+        for _ in range(3):
+            pane(pilot).show_earlier()
+            await settled(pilot)
+        shown = sorted((each for each in pilot.app.query(Turn) if each.display), key=lambda each: each.virtual_region.y)
+        assert [each.turn_id for each in shown] == [*(each.id for each in kept), ""]
+        assert "31 turns" in str(pane(pilot).border_subtitle)
 
 
 async def test_a_turn_behind_the_line_can_be_asked_anew(run_widget: Any) -> None:
@@ -501,7 +524,7 @@ async def test_a_turn_behind_the_line_can_be_asked_anew(run_widget: Any) -> None
         pane(pilot).show_turns([turn(i, markdown="a") for i in range(50)])
         pane(pilot).begin("anew", "t3")
         await pilot.pause()
-        assert [each.turn_id for each in pilot.app.query(Turn)] == [""]
+        assert [each.turn_id for each in pilot.app.query(Turn) if each.display] == [""]
         assert "3 earlier" in str(pilot.app.query_one(Earlier).render())
 
 

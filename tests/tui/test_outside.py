@@ -4,6 +4,8 @@ import os
 import signal
 import stat
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tui.outside import ABSENT, NoProgram, edited, editor_words, opening, run_aside, run_here, suspended
+from tui.outside import ABSENT, NoProgram, edited, editor_words, end_here, opening, run_aside, run_here, suspended
 
 
 @pytest.fixture
@@ -156,6 +158,31 @@ def test_the_application_goes_on_whatever_happened() -> None:
     with pytest.raises(NoProgram, match="nope"), suspended(app):
         run_here(["/nope"])
     assert app.goes_on
+
+
+@pytest.mark.parametrize("ignores", ["", "trap '' TERM;"])
+def test_the_program_on_the_terminal_can_be_ended(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ignores: str
+) -> None:
+    monkeypatch.setattr("tui.outside.ENDING_S", 0.2)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    editor, runs = tmp_path / "editor", tmp_path / "runs"
+    editor.write_text(f"#!/bin/sh\n{ignores} touch '{runs}'; read nothing < '{tmp_path / 'fifo'}'\n")
+    editor.chmod(0o755)
+    os.mkfifo(tmp_path / "fifo")
+
+    def end() -> None:
+        for _ in range(1000):
+            if runs.exists():
+                break
+            time.sleep(0.01)
+        end_here()
+
+    thread = threading.Thread(target=end)
+    thread.start()
+    assert edited("as it was", [str(editor)]) == "as it was"
+    thread.join()
+    assert not list(tmp_path.glob("longctx-*"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])

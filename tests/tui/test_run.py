@@ -1,5 +1,6 @@
 """The terminal is Textual's alone, and a signal ends the application whatever it waits for."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -67,6 +68,46 @@ def test_a_signal_ends_it_also_while_it_waits_for_the_terminal(number: int, stat
     command = [sys.executable, "-c", ENDING, str(int(number)), state]
     run = subprocess.run(command, capture_output=True, text=True, timeout=20, cwd=Path(__file__).parents[2])
     assert (run.returncode, run.stderr) == (code, "")
+
+
+EDITING = """
+import asyncio, os, signal, sys, threading, time
+from tui import outside, run
+
+class App:
+    def leave_by_signal(self):
+        left.set()
+
+def send():
+    while not outside._on_terminal:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+async def main():
+    global left
+    left = asyncio.Event()
+    with run.Ending(App(), asyncio.get_running_loop()):
+        threading.Thread(target=send).start()
+        print(outside.edited("draft", ["sh", "-c", "echo $$; exec sleep 30"]))
+        await left.wait()
+
+asyncio.run(main())
+"""
+
+
+def test_a_signal_ends_the_editor_that_has_the_terminal_too(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", EDITING],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    editor, _, draft = run.stdout.strip().rpartition("\n")
+    assert (run.returncode, run.stderr, draft) == (0, "", "draft")
+    assert not editor or not Path("/proc", editor).exists()
+    assert not list(tmp_path.iterdir())
 
 
 def test_noise_goes_into_the_log_and_drawing_to_the_terminal(tmp_path: Path) -> None:

@@ -73,6 +73,7 @@ from tui.screens.dialogs import Ask as AskForm
 from tui.screens.dialogs import Confirm
 from tui.screens.stage import prefill_is_long
 from tui.status import Status, first_line, plan_lines, token_lines
+from tui.widgets.turn import Turn
 
 SIZES = [(40, 12), (80, 24), (120, 40), (160, 50), (250, 70)]
 SESSION = SessionIs(id="7f3c0001", title="bottleneck", corpus="c", sources=("/src",), turns=1, created_s=0, used_s=0)
@@ -90,6 +91,7 @@ PLANNED = Planned(
     conversation_tokens=3_000,
 )
 CITED = Citation(1, CitationStatus.VERIFIED, "a.py", None, (3, 3), (10, 20), "some words", "sha", "a.py:3", Kind.CODE)
+LOST = Failed("no room", "free some", 5)
 TURN = TurnIs(id="t1", question="why?", answer={"answer_markdown": "So.", "citations": []}, created_s=0)
 
 
@@ -112,6 +114,21 @@ async def ready(pilot: Pilot[Any], listener: Any, corpus: CorpusOpened = CORPUS)
     )
     await settle(pilot)
     return pilot.app.workspace
+
+
+async def resumed(pilot: Pilot[Any], listener: Any, *turns: TurnIs) -> Any:
+    """The main screen, in the midst of a conversation."""
+    screen = await ready(pilot, listener)
+    screen.start(Resume(SESSION.id))
+    listener.tell(Resume, SessionOpened(SESSION, turns))
+    await settle(pilot)
+    return screen
+
+
+def shown_questions(screen: Any) -> list[str]:
+    """Those of the turns that can be seen, from the top."""
+    turns = sorted((turn for turn in screen.query(Turn) if turn.display), key=lambda turn: turn.virtual_region.y)
+    return [turn.question for turn in turns]
 
 
 def seen(screen: Any) -> list[str]:
@@ -270,6 +287,77 @@ async def test_a_question_goes_to_the_backend_and_is_answered(run_app: Any, list
         assert listener.last(Stop) == Stop(number(listener, Ask))
         listener.tell(Ask, Failed("stopped", exit_code=130), done=False)
         await settle(pilot)
+        assert screen.header.status.doing == "stopped"
+
+
+@pytest.mark.parametrize(("failed", "said"), [(Failed("stopped", exit_code=130), "stopped by you"), (LOST, "no room")])
+async def test_a_question_asked_anew_in_vain_is_back_in_the_prompt(
+    run_app: Any, listener: Any, failed: Failed, said: str
+) -> None:
+    turns = tuple(replace(TURN, id=f"t{n}", question=f"question {n}?") for n in (1, 2, 3))
+    async with run_app(size=(120, 60)) as pilot:
+        screen = await resumed(pilot, listener, *turns)
+        screen.prompt.text = "not kept?"
+        await pilot.press("enter")
+        await settle(pilot)
+        listener.tell(Ask, Failed("no engine"), done=False)
+        await settle(pilot)
+        screen.post_message(QuestionTakenBack("question 2?", "t2", 2))
+        await settle(pilot)
+        screen.prompt.text = "edited with care?"
+        await pilot.press("enter")
+        await settle(pilot)
+        assert shown_questions(screen) == ["question 1?", "edited with care?"]
+        listener.tell(Ask, SessionOpened(SESSION, turns), failed, done=False)
+        await settle(pilot)
+        kept = [turn.question for turn in turns]
+        assert shown_questions(screen) == [*kept, "not kept?", "edited with care?"]
+        assert said in str(screen.query(Turn).last().query_one(".foot").render())
+        assert screen.conversation.current.question == "edited with care?"
+        assert screen.prompt.text == "edited with care?"
+        assert "2 later turns" in str(screen.prompt.border_subtitle)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert listener.last(Ask) == Ask(question="edited with care?", instead_of="t2")
+        listener.tell(Ask, Answered(replace(TURN, id="t4", question="edited with care?"), SESSION))
+        await settle(pilot)
+        assert shown_questions(screen) == ["question 1?", "edited with care?"]
+        assert len(screen.query(Turn)) == 2
+        await pilot.press("up", "up")
+        assert screen.prompt.text == "not kept?"
+
+
+async def test_what_is_typed_meanwhile_stays_in_the_prompt(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
+        screen = await resumed(pilot, listener, TURN)
+        screen.post_message(QuestionAsked("anew?", "t1"))
+        await settle(pilot)
+        screen.prompt.text = "typed since"
+        listener.tell(Ask, SessionOpened(SESSION, (TURN,)), LOST, done=False)
+        await settle(pilot)
+        assert screen.prompt.text == "typed since"
+        assert not screen.prompt.border_subtitle
+
+
+async def test_a_job_that_runs_does_not_take_the_word_about_later_turns_away(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
+        screen = await ready(pilot, listener)
+        screen.action_reread()
+        screen.post_message(QuestionTakenBack("why?", "t1", 4))
+        await settle(pilot)
+        for _ in range(2):
+            await pilot.press("enter")
+            await settle(pilot)
+            assert "4 later turns" in str(screen.prompt.border_subtitle)
+
+
+async def test_a_stopped_opening_is_not_said_under_an_answer(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
+        screen = await resumed(pilot, listener, TURN)
+        screen.start(Resume("other"))
+        listener.tell(Resume, Failed("stopped", exit_code=130), done=False)
+        await settle(pilot)
+        assert not screen.conversation.query(".notice")
         assert screen.header.status.doing == "stopped"
 
 

@@ -163,6 +163,8 @@ class Stage(Screen[None]):
                 self._opened(reply)
             case replies.EngineOpened():
                 self._engine_opened(reply)
+            case replies.SessionOpened() if isinstance(self._working, requests.Ask):
+                self._asked_in_vain(reply)
             case replies.SessionOpened():
                 self._session_opened(reply)
             case replies.Notice(message):
@@ -216,6 +218,11 @@ class Stage(Screen[None]):
         self._take_turn(opened.turns[-1] if opened.turns else None)
         self.conversation.show_turns(opened.turns)
         self.prompt.set_history([turn.question for turn in opened.turns if not turn.summary_of])
+
+    def _asked_in_vain(self, opened: replies.SessionOpened) -> None:
+        """The turns that were to be left out stay; the conversation puts them back once it is told why."""
+        self._take_session(opened.session)
+        self._take_turn(opened.turns[-1] if opened.turns else None)
 
     def _take_session(self, session: replies.SessionIs | None) -> None:
         self.session = session
@@ -271,10 +278,19 @@ class Stage(Screen[None]):
             failed = hinted(failed, ENGINE_HINT)
         elif isinstance(self._working, OPENINGS) and self.corpus_is is None:
             failed = hinted(failed, NOTHING_OPEN)
-        if isinstance(self._working, ANSWERS | OPENINGS):
-            self.conversation.fail(failed)
-        else:
+        if not isinstance(self._working, ANSWERS | OPENINGS):
             self.say_failed(failed)
+        elif isinstance(self._working, OPENINGS) and failed.exit_code == STOPPED and self.corpus_is is not None:
+            self.say("the opening was stopped by you")
+        else:
+            self._fail_answer(failed)
+
+    def _fail_answer(self, failed: replies.Failed) -> None:
+        """Say it in the conversation; a question that was asked anew, and got no answer, is back in the prompt."""
+        job, left_out = self._working, self.conversation.left_out
+        self.conversation.fail(failed)
+        if left_out and isinstance(job, requests.Ask) and job.instead_of and not self.prompt.text.strip():
+            self.prompt.take_back(job.question, job.instead_of, left_out - 1)
 
     # --- what is told beside jobs ---------------------------------------------------------------------------------
 

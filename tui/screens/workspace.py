@@ -63,7 +63,7 @@ class Workspace(Stage):
             self._show_answering()
             self.conversation.begin(event.question, event.instead_of)
         else:
-            self.prompt.take_back(event.question, event.instead_of or "")
+            self.prompt.take_back(event.question, event.instead_of or "", event.behind)
             self.ask_when_ready()
 
     def _show_answering(self) -> None:

@@ -154,6 +154,8 @@ class ConversationPane(Vertical):
         self._chosen: Turn | None = None
         self._asked: Turn | None = None
         self._broken: Turn | None = None  # it has ended, and why may come yet
+        self._left_out: list[Turn] = []  # hidden: they are gone once there is an answer in their place
+        self._left_out_earlier: list[TurnIs] = []
         self._only_doubtful = False
         self.border_title = "Conversation"
 
@@ -176,8 +178,14 @@ class ConversationPane(Vertical):
         """Whether an answer is on its way."""
         return self._asked is not None
 
+    @property
+    def left_out(self) -> int:
+        """How many turns go with the answer that is on its way."""
+        return len(self._left_out) + len(self._left_out_earlier)
+
     def show_turns(self, turns: Sequence[TurnIs]) -> None:
         """Another conversation, or none yet."""
+        self._forget_left_out()
         self._asked = self._broken = self._chosen = None
         self._drop_empty()
         self._remove(self._turns)
@@ -198,10 +206,11 @@ class ConversationPane(Vertical):
             self.call_after_refresh(self._scroll.scroll_to_widget, first, top=True, animate=False)
 
     def begin(self, question: str, instead_of: str | None = None) -> None:
-        """A question was asked; turns from `instead_of` on are gone."""
+        """A question was asked; turns from `instead_of` on are gone, unless there is no answer."""
+        self._forget_left_out()
         self._drop_empty()
         if instead_of is not None:
-            self._drop_from(instead_of)
+            self._leave_out_from(instead_of)
         self._fold()
         self._asked, self._broken, self._chosen = Turn(question), None, None
         self._mount([self._asked], at_end=True)
@@ -233,6 +242,7 @@ class ConversationPane(Vertical):
 
     def finish(self, answered: Answered) -> None:
         """The answer as it was kept."""
+        self._forget_left_out()
         turn = self._current_run()
         turn.finish(answered.turn)
         self._broken = turn if turn.is_broken else None
@@ -241,6 +251,7 @@ class ConversationPane(Vertical):
 
     def fail(self, failed: Failed) -> None:
         """There is no answer, or no more of it."""
+        self._bring_back()
         turn, self._broken = self._asked or self._broken, None
         if turn is not None:
             turn.fail(failed)
@@ -351,16 +362,43 @@ class ConversationPane(Vertical):
             event.prevent_default()
             self.post_message(LettersTyped(letters))
 
-    def _drop_from(self, turn_id: str) -> None:
-        """Take a turn away and all behind it."""
+    def _leave_out_from(self, turn_id: str) -> None:
+        """Hide a turn and all behind it."""
         ids = [turn.turn_id for turn in self._turns]
-        if turn_id in ids:
-            self._remove(self._turns[ids.index(turn_id) :])
-            return
         earlier = [kept.id for kept in self._earlier]
-        if turn_id in earlier:
-            self._remove(self._turns)
-            del self._earlier[earlier.index(turn_id) :]
+        if turn_id in ids:
+            self._hide_from(ids.index(turn_id))
+        elif turn_id in earlier:
+            self._hide_from(0)
+            split = earlier.index(turn_id)
+            self._left_out_earlier, self._earlier = self._earlier[split:], self._earlier[:split]
+
+    def _hide_from(self, split: int) -> None:
+        self._left_out, self._turns = self._turns[split:], self._turns[:split]
+        focused = self.screen.focused
+        if focused is not None and not set(self._left_out).isdisjoint(focused.ancestors):
+            self._scroll.focus(scroll_visible=False)
+        for turn in self._left_out:
+            turn.display = False
+
+    def _bring_back(self) -> None:
+        """Show again what was left out for an answer that did not come, above the question that got none."""
+        asked = [self._asked] if self._asked is not None else []
+        shown = [turn for turn in self._turns if turn not in asked]
+        if self._left_out_earlier:  # they stand behind what was shown since
+            self._earlier += [turn.kept for turn in shown if turn.kept] + self._left_out_earlier
+            self._remove(shown)
+            shown = []
+        for turn in self._left_out:
+            turn.display = True
+        self._turns = shown + self._left_out + asked
+        self._left_out, self._left_out_earlier = [], []
+        self._tell_current()
+
+    def _forget_left_out(self) -> None:
+        for turn in self._left_out:
+            turn.remove()
+        self._left_out, self._left_out_earlier = [], []
 
     def _fold(self) -> None:
         """Put the first turns behind the line where many are shown: each costs time whenever something moves."""

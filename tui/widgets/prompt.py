@@ -68,6 +68,7 @@ class Prompt(TextArea):
         self._at = 0  # in the questions before; their number is the draft
         self._draft = ""
         self._instead_of: str | None = None
+        self._behind = 0  # turns that are left then
         self._completions = Completions(self._take)
 
     async def on_mount(self) -> None:
@@ -80,7 +81,7 @@ class Prompt(TextArea):
 
         So many turns `behind` that one are left then.
         """
-        self._instead_of = instead_of or None
+        self._instead_of, self._behind = instead_of or None, behind
         self.set_text(question)
         self.border_subtitle = Content(anew(behind)) if instead_of else ""
         self.focus()
@@ -137,13 +138,18 @@ class Prompt(TextArea):
         if not text:
             return
         command = command_in(text)
-        self.post_message(CommandTyped(*command) if command else QuestionAsked(text, self._instead_of))
+        self.post_message(CommandTyped(*command) if command else QuestionAsked(text, self._instead_of, self._behind))
         self._sent(text)
 
     def _sent(self, text: str) -> None:
         if not self._asked or self._asked[-1] != text:
             self._asked.append(text)
-        self._at, self._draft, self._instead_of = len(self._asked), "", None
+        self._at, self._draft = len(self._asked), ""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is typed, and nothing is asked anew."""
+        self._instead_of, self._behind = None, 0
         self.border_subtitle = ""
         self.clear()
 
@@ -187,9 +193,7 @@ class Prompt(TextArea):
         if self._completions.is_open:
             self._completions.close()
         elif self._instead_of is not None:
-            self._instead_of = None
-            self.border_subtitle = ""
-            self.clear()
+            self._begin()
         else:
             self.post_message(StopWanted())
 

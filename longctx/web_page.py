@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.naming import safe_text
 from longctx.export import Footnote, about, answer_text, footnotes, headline, legend
+from longctx.footnote_rule import MARK, footnote_rule
 from longctx.session import Session, Turn
 from longctx.terminal import MARKS
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
-    from markdown_it.rules_inline import StateInline
     from markdown_it.token import Token
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 LINKED = ("link", "autolink", "image", "html_inline", "html_block", "reference")
 LEAST_CONTENTS = 3  # turns, from which on there is a list of questions
 CONTENTS_MOST = 120  # characters of a question
-DIGITS_MOST = 9  # digits
 
 
 def to_html(session: Session, turns: Sequence[Turn], sources: Sequence[str] = ()) -> str:
@@ -72,7 +71,7 @@ def _note(number: int, note: Footnote) -> str:
 
 def _rendered(markdown: str, number: int, notes: Sequence[Footnote]) -> str:
     """Markdown as HTML of few elements; marks of known footnotes lead to them."""
-    env = {"turn": number, "notes": {note.n for note in notes}}
+    env = {"turn": number, "is_known": {note.n for note in notes}.__contains__}
     parser = _parser()
     tokens = parser.parse(safe_text(markdown), env)
     for token in tokens:
@@ -86,24 +85,10 @@ def _parser() -> "MarkdownIt":
 
     parser = MarkdownIt("commonmark", {"html": False, "linkify": False})
     parser.enable("table").disable(LINKED)
-    parser.inline.ruler.push("footnote", _footnote_rule)
-    parser.add_render_rule("footnote", _footnote_mark)
+    parser.inline.ruler.push(MARK, footnote_rule)
+    parser.add_render_rule(MARK, _footnote_mark)
     parser.add_render_rule("fence", _code_block)
     return parser
-
-
-def _footnote_rule(state: "StateInline", silent: bool) -> bool:
-    """`[^3]`, where the answer has a footnote 3."""
-    if not state.src.startswith("[^", state.pos):
-        return False
-    close = state.src.find("]", state.pos, state.pos + DIGITS_MOST + 3)
-    digits = state.src[state.pos + 2 : close] if close >= 0 else ""
-    if not (digits.isascii() and digits.isdigit()) or int(digits) not in state.env["notes"]:
-        return False
-    if not silent:
-        state.push("footnote", "", 0).content = str(int(digits))
-    state.pos = close + 1
-    return True
 
 
 def _footnote_mark(

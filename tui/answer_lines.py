@@ -12,7 +12,8 @@ from textual.content import Content, Span
 from textual.style import Style
 
 from longctx.citations import CitationStatus
-from tui.answer_markdown import MARK, AnswerMarkdown, Block
+from longctx.footnote_rule import MARK
+from tui.answer_markdown import AnswerMarkdown, Block
 from tui.code_colours import coloured
 from tui.marks import CITATION_COLORS, CITATION_SIGNS, superscript
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from markdown_it import MarkdownIt
-from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 from ingest.naming import safe_text
+from longctx.footnote_rule import MARK, footnote_rule
 
 MARKDOWN_MOST = 80_000  # characters; what takes longest of all that long takes 0.3 s
 TEXT_MOST = 150_000
@@ -21,9 +21,7 @@ TOKENS_MOST = 20_000  # of blocks, and of what stands in them
 UNSETTLED_MOST = 15_000  # characters of a block that may still change, read anew with each piece
 DEEPEST = 20  # levels, of which a list has two
 PIECE_MOST = 2_000  # characters of plain text in a block
-DIGITS_MOST = 9
 LINKED = ("link", "autolink", "image", "html_inline", "html_block", "reference")
-MARK = "footnote"  # the type of a token whose content is the number of a citation
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +163,5 @@ def _pieces(text: str) -> list[str]:
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False, "maxNesting": DEEPEST + 2})
     parser.enable(["table", "strikethrough"]).disable(LINKED)
-    parser.inline.ruler.push(MARK, _mark)
+    parser.inline.ruler.push(MARK, footnote_rule)
     return parser
-
-
-def _mark(state: StateInline, silent: bool) -> bool:
-    """`[^3]`, where there is a citation 3."""
-    if not state.src.startswith("[^", state.pos):
-        return False
-    close = state.src.find("]", state.pos, state.pos + DIGITS_MOST + 3)
-    digits = state.src[state.pos + 2 : close] if close >= 0 else ""
-    if not (digits.isascii() and digits.isdigit()) or not state.env["is_known"](int(digits)):
-        return False
-    if not silent:
-        state.push(MARK, "", 0).content = str(int(digits))
-    state.pos = close + 1
-    return True

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 from textual.content import Content
 
-from ingest.naming import safe_text, show
+from ingest.naming import show
 from longctx.citations import Citation, CitationStatus
-from tui.fitting import end_of
+from tui.fitting import end_of, one_line
 from tui.marks import CITATION_COLORS, CITATION_SIGNS, superscript
 
 QUOTE_MOST = 300  # characters, of which a line shows what fits
@@ -30,8 +30,8 @@ def is_doubtful(citation: Citation) -> bool:
 
 def footnote(citation: Citation) -> Content:
     """`¹✓ path:41-88 verified "quote…"`, on one line."""
-    quote = " ".join(safe_text(citation.quote[: QUOTE_MOST + 1]).split())
-    quoted = f' "{quote[:QUOTE_MOST]}{"…" * (len(citation.quote) > QUOTE_MOST)}"' if quote else ""
+    quote = one_line(citation.quote, QUOTE_MOST)
+    quoted = f' "{quote}"' if quote else ""
     return Content.assemble(
         (superscript(citation.n) + CITATION_SIGNS[citation.status], CITATION_COLORS[citation.status]),
         f" {end_of(show(citation.place or citation.path or citation.document_id or '?'), PLACE_MOST)} ",

@@ -39,6 +39,9 @@ class Refreshed:
     gone: int
 
 
+ROLLED = "the conversation has outgrown its window of 8,192 tokens and goes on in the next one"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
     """What is about to be sent: `prompt_tokens` in all, of which `reading` says what they hold of the corpus.

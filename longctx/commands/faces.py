@@ -15,7 +15,7 @@ from ingest.naming import safe_text, show
 from longctx.commands.prefixes import counted
 from longctx.commands.pulse import Pulse
 from longctx.durations import duration
-from longctx.events import Answered, CitationResolved, Notice, Planned, PrefillProgress, TextDelta
+from longctx.events import ROLLED, Answered, CitationResolved, Notice, Planned, PrefillProgress, TextDelta
 
 if TYPE_CHECKING:
     from longctx.answer import Answer, Reading
@@ -227,7 +227,7 @@ def plan_lines(planned: Planned) -> Iterator[str]:
     """What is about to be sent, and what of the corpus is not."""
     yield reading_line(planned.reading, planned.prompt_tokens)
     if planned.rolled:
-        yield "longctx: the conversation has outgrown its window of 8,192 tokens and goes on in the next one"
+        yield f"longctx: {ROLLED}"
 
 
 def reading_line(reading: "Reading", prompt_tokens: int) -> str:

@@ -260,6 +260,16 @@ async def test_words_that_go_away_are_not_over_the_prompt(run_app: Any, listener
 # --- jobs -----------------------------------------------------------------------------------------------------------
 
 
+async def test_that_a_conversation_goes_on_in_a_new_window_is_said(run_app: Any, listener: Any) -> None:
+    async with run_app(size=(80, 24)) as pilot:
+        screen = await ready(pilot, listener)
+        screen.post_message(QuestionAsked("why?"))
+        await settle(pilot)
+        listener.tell(Ask, replace(PLANNED, has_rolled=True), done=False)
+        await settle(pilot)
+        assert "outgrown" in pilot.app.export_screenshot(simplify=True)
+
+
 async def test_a_question_goes_to_the_backend_and_is_answered(run_app: Any, listener: Any) -> None:
     async with run_app(size=(80, 24)) as pilot:
         screen = await ready(pilot, listener)

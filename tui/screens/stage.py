@@ -12,6 +12,7 @@ from ingest.naming import safe_text, show
 from longctx.backend import replies, requests
 from longctx.backend.replies import Reply
 from longctx.citations import Citation
+from longctx.events import ROLLED
 from tui import status
 from tui.cached_files import cached_files
 from tui.cited import citations_of
@@ -239,6 +240,8 @@ class Stage(Screen[None]):
         self.corpus.show_plan(planned)
         self.conversation.show_plan(planned)
         self.window.show_plan(planned)
+        if planned.has_rolled:
+            self.conversation.add_notice(ROLLED)
         if prefill_is_long(planned) and not self.window.is_open:
             self._map_opened = True
             self.window.toggle_map()

@@ -79,13 +79,20 @@ class WorkerPool:
         self._all: set[_Worker] = set()
         self._closed = False
 
-    def submit(self, path: str, reader: str, password: str | None = None) -> "Future[WorkerResult]":
-        """Read `path` with the reader of that name; the future raises ReadFailure where that fails."""
-        return self._threads.submit(self._read, os.path.abspath(path), reader, password)
+    def submit(
+        self, path: str, reader: str, password: str | None = None, arguments: Mapping[str, Any] | None = None
+    ) -> "Future[WorkerResult]":
+        """Read `path` with the reader of that name; the future raises ReadFailure where that fails.
 
-    def read(self, path: str, reader: str, password: str | None = None) -> WorkerResult:
+        `arguments` are what a reader of another program wants to know besides, as plain JSON values.
+        """
+        return self._threads.submit(self._read, os.path.abspath(path), reader, password, arguments or {})
+
+    def read(
+        self, path: str, reader: str, password: str | None = None, arguments: Mapping[str, Any] | None = None
+    ) -> WorkerResult:
         """As `submit`, waiting for the result."""
-        return self.submit(path, reader, password).result()
+        return self.submit(path, reader, password, arguments).result()
 
     def close(self) -> None:
         """Stop at once: what is being read is abandoned, what waits is cancelled."""
@@ -106,8 +113,8 @@ class WorkerPool:
     ) -> None:
         self.close()
 
-    def _read(self, path: str, reader: str, password: str | None) -> WorkerResult:
-        request = {"path": path, "reader": reader, "password": password}
+    def _read(self, path: str, reader: str, password: str | None, arguments: Mapping[str, Any]) -> WorkerResult:
+        request = {"path": path, "reader": reader, "password": password, "arguments": arguments}
         worker = self._take()
         try:
             return self._ask(worker, request)

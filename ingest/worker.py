@@ -29,7 +29,7 @@ SET_PARENT_DEATH_SIGNAL = 1
 ADDRESS = re.compile(r"'?<[^<>]* object at 0x[0-9a-f]+>'?")
 MEMORY_WORDS = ("malloc", "out of memory", "cannot allocate", "memory allocation")
 
-ReadContent = Callable[[bytes, str, str | None], Document]
+ReadContent = Callable[..., Document]  # of the bytes, the name, the password, and arguments by their names
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def _answer(request: Mapping[str, Any], read: ReadContent, limits: Limits) -> tu
     try:
         with _memory_limit(limits.memory_bytes):
             content = _read_file(path, limits.input_bytes)
-            document = _storable(read(content, os.path.basename(path), request["password"]))
+            document = _storable(read(content, os.path.basename(path), request["password"], **request["arguments"]))
         if len(document.text) > limits.inflated_bytes:
             raise ReadFailure(Status.TOO_LARGE, f"more than {limits.inflated_bytes // 1_000_000:,} MB of text")
     except BaseException as error:  # noqa: BLE001  (the wall: whatever a parser raises costs its file only)

@@ -4,7 +4,7 @@ Every face (command line, Python, terminal UI, reports) asks through this module
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from longctx.errors import UsageError
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from longctx.corpus import Corpus
     from longctx.engines.base import Engine, Sampling
     from longctx.session import Exchange
+    from longctx.structured import Schema
 
+NEEDS_MODEL = "a structured answer needs a model"
 ASSUMED_CONTEXT = 8192  # of a server that does not say how much it takes: what the smallest of today's take
 
 
@@ -54,15 +56,20 @@ def ask(
     before: Before | None = None,
     question_id: str | None = None,
     prefill_tokens_per_s: float | None = None,
+    schema: "Schema | None" = None,
 ) -> AnswerEvents:
     """Answer from an up-to-date corpus; the last event is Answered. Without an engine the answer is quotes.
+
+    With a `schema`, one that `structured.check_schema` finds nothing wrong with, the answer has a value that obeys it,
+    or says why it has none.
 
     Raises DoesNotFit before anything is sent, and what the engine raises after what there is of its answer.
     """
     if not question.strip():
         raise UsageError("the question is empty", 'longctx ask PATH... "the question"')
     if engine is None:
-        yield Answered(quote(corpus, question, limit=asking.quotes, question_id=question_id))
+        answer = quote(corpus, question, limit=asking.quotes, question_id=question_id)
+        yield Answered(answer if schema is None else replace(answer, is_structured=True, invalid=NEEDS_MODEL))
     else:
         yield from asked(
             corpus,
@@ -72,6 +79,7 @@ def ask(
             before=before or Before(),
             question_id=question_id,
             prefill_tokens_per_s=prefill_tokens_per_s,
+            schema=schema,
         )
 
 
@@ -85,6 +93,7 @@ def asked(
     question_id: str | None = None,
     prefill_tokens_per_s: float | None = None,
     subject: "Subject | None" = None,
+    schema: "Schema | None" = None,
 ) -> AnswerEvents:
     """As `ask` with a model; with a `subject`, its order is sent in the question's place."""
     from longctx.answering import Answering
@@ -105,6 +114,7 @@ def asked(
         topic=before.topic,
         left_out=before.left_out,
         subject=subject,
+        schema=_told(schema),
     )
     if composed.left_out > before.left_out:
         yield Notice(f"turns no longer fit what the engine takes: the oldest {composed.left_out:,} left out")
@@ -120,10 +130,12 @@ def asked(
     )
     if subject is not None and (missing := subject.missing(composed.reading)):
         yield Notice(missing)
-    yield from Answering(corpus, question, composed, engine, _sampling(asking), question_id).events()
+    drawn = sampling(asking) if schema is None else replace(sampling(asking), schema=_held_to(schema))
+    yield from Answering(corpus, question, composed, engine, drawn, question_id, schema).events()
 
 
-def _sampling(asking: Asking) -> "Sampling":
+def sampling(asking: Asking) -> "Sampling":
+    """How an engine is to draw an answer."""
     from longctx.completion import stop_ids
     from longctx.engines.base import Sampling
     from longctx.vocabulary import llama4
@@ -135,3 +147,19 @@ def _sampling(asking: Asking) -> "Sampling":
         seed=asking.seed,
         stop_ids=stop_ids(llama4()),
     )
+
+
+def _told(schema: "Schema | None") -> str:
+    """A schema as a model is told it."""
+    if schema is None:
+        return ""
+    from longctx.structured import text_of
+
+    return text_of(schema)
+
+
+def _held_to(schema: "Schema") -> str:
+    """What an engine is held to: the evidence, and the value."""
+    from longctx.structured import text_of, wrapped
+
+    return text_of(wrapped(schema))

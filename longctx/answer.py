@@ -70,7 +70,11 @@ class Answer:
     """What an engine said to a question. `notice` is what a reader must know of how it was made.
 
     `answer_markdown` has footnote marks where `raw`, what the model wrote, has citations of its own grammar.
-    `tokens` has no "cached" where the engine reports none; `error` is why an answer failed on its way.
+    `tokens` has no "cached" where the engine reports none; `error` is why an answer failed on its way; `calls` is how
+    often the engine was asked, whose tokens are sums.
+
+    Where JSON was asked for, the answer `is_structured`: `value` obeys the schema, or is None where the documents do
+    not hold it; `invalid` is why there is no such value.
     """
 
     question: str
@@ -90,6 +94,10 @@ class Answer:
     coverage: Coverage | None = None
     warnings: tuple[str, ...] = ()
     session: str | None = None
+    calls: int = 1
+    is_structured: bool = False
+    value: Any = None
+    invalid: str = ""
 
     @property
     def id(self) -> str:
@@ -127,11 +135,16 @@ def to_json(answer: Answer) -> dict[str, Any]:
         "reading": _reading(answer.reading) if answer.reading else None,
         "warnings": list(answer.warnings),
         "session": answer.session,
+        "calls": answer.calls,
     }
     if answer.raw:
         fields["raw"] = answer.raw
     if answer.error:
         fields["error"] = answer.error
+    if answer.is_structured:
+        fields["value"] = answer.value
+    if answer.invalid:
+        fields["invalid"] = answer.invalid
     return fields if answer.question_id is None else {"question_id": answer.question_id, **fields}
 
 

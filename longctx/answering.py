@@ -8,10 +8,10 @@ from array import array
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from longctx import completion
-from longctx.answer import Answer, Ending, summarise
+from longctx.answer import Answer, Coverage, Ending, summarise
 from longctx.cited import CitedText
 from longctx.coverage import coverage
 from longctx.engines.base import Engine, EngineEvent, Finished, Prefilled, Sampling, Warned
@@ -24,6 +24,8 @@ from longctx.vocabulary import llama4
 if TYPE_CHECKING:
     from longctx.composing import Composed
     from longctx.corpus import Corpus
+    from longctx.structured import Schema
+    from longctx.structured_text import StructuredText
 
 
 @dataclass(slots=True)
@@ -38,7 +40,10 @@ class _Heard:
 
 
 class Answering:
-    """A question that was composed, and what becomes of it; `events` may be followed once."""
+    """A question that was composed, and what becomes of it; `events` may be followed once.
+
+    With a `schema` the answer is JSON, of which nothing is shown before it has ended.
+    """
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class Answering:
         engine: Engine,
         sampling: Sampling,
         question_id: str | None = None,
+        schema: "Schema | None" = None,
     ) -> None:
         self._corpus = corpus
         self._question = question
@@ -55,7 +61,8 @@ class Answering:
         self._engine = engine
         self._sampling = sampling
         self._question_id = question_id
-        self._cited = CitedText(composed.sent)
+        self._structured = _structured(composed, schema)
+        self._cited: CitedText | StructuredText = self._structured or CitedText(composed.sent)
         self._heard = _Heard()
 
     def events(self) -> AnswerEvents:
@@ -89,6 +96,8 @@ class Answering:
         yield from self._cited.finish()
         if self._says_only_none:
             yield TextDelta(NOT_FOUND)
+        if self._structured and self._structured.lost:
+            yield self._warn(f"pieces of evidence that have no document or quote of words: {self._structured.lost:,}")
         if self._heard.finished and (left_out := self._heard.finished.skipped_mass):
             yield self._warn(f"sparse attention left out at most {left_out:.1%} of what this answer could read")
 
@@ -151,9 +160,26 @@ class Answering:
             ending=ending,
             error=error,
             reading=self._composed.reading,
-            coverage=coverage(cited.markdown, cited.citations),
+            coverage=self._coverage(),
             warnings=tuple(self._heard.warnings),
+            **self._value(ending),
         )
+
+    def _coverage(self) -> Coverage:
+        if self._structured and not self._structured.invalid:
+            return self._structured.coverage()
+        return coverage(self._cited.markdown, self._cited.citations)
+
+    def _value(self, ending: Ending) -> dict[str, Any]:
+        """What an answer has beside its text where JSON was asked for."""
+        if self._structured is None:
+            return {}
+        invalid = self._structured.invalid
+        if invalid and ending is Ending.LENGTH:
+            invalid = f"it was cut at {self._sampling.max_tokens:,} tokens"
+        elif invalid and ending is not Ending.STOP:
+            invalid = "it is not whole"
+        return {"is_structured": True, "value": self._structured.value, "invalid": invalid}
 
     def _tokens(self, of_corpus: int) -> dict[str, int]:
         """Counts of tokens; "cached" only where the engine reports it."""
@@ -178,6 +204,14 @@ class Answering:
             seconds |= {} if prefill is None else {"prefill_tokens_per_s": prefill}
             seconds |= {} if decode is None else {"decode_tokens_per_s": decode}
         return seconds
+
+
+def _structured(composed: "Composed", schema: "Schema | None") -> "StructuredText | None":
+    if schema is None:
+        return None
+    from longctx.structured_text import StructuredText
+
+    return StructuredText(composed.sent, schema)
 
 
 def _notice(ending: Ending, max_tokens: int) -> str:

@@ -74,7 +74,7 @@ class CitedText:
     def _resolved(self, marker: Marker) -> Citation:
         """What the marker cites, as it was cited before if it was."""
         citation = self._resolver.resolve(len(self.citations) + 1, marker, last_sentence(self._prose))
-        return next((known for known in self.citations if _place(known) == _place(citation)), citation)
+        return next((known for known in self.citations if identity_of(known) == identity_of(citation)), citation)
 
     def _shown(self) -> Iterator[TextDelta]:
         if self._told < len(self.markdown):
@@ -109,7 +109,8 @@ _FOOTNOTE = re.compile(r"(\\*)\[\^")
 _PUNCTUATION = re.compile(r"^[ \t]+([.,;!?)\]。，；！？])")
 
 
-def _place(citation: Citation) -> tuple[object, ...]:
+def identity_of(citation: Citation) -> tuple[object, ...]:
+    """What makes two citations of an answer the same."""
     if citation.chars:
         return citation.document_id, citation.path, citation.chars, citation.status
     return citation.document_id, citation.quote

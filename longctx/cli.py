@@ -22,6 +22,7 @@ from longctx.narration import report_error
 COMMANDS = {
     "ask": "longctx.commands.ask:ask",
     "chat": "longctx.commands.chat:chat",
+    "summarize": "longctx.commands.summarize:summarize",
     "tui": "longctx.commands.tui:tui",
     "pack": "longctx.commands.pack:pack",
     "ingest": "longctx.commands.ingest:ingest",
@@ -31,6 +32,7 @@ COMMANDS = {
     "completions": "longctx.commands.completions:completions",
 }
 GROUPS = {
+    "report": "longctx.commands.report:app",
     "corpora": "longctx.commands.corpora:app",
     "engine": "longctx.commands.engine:app",
     "cache": "longctx.commands.cache_store:app",
@@ -39,7 +41,9 @@ GROUPS = {
     "config": "longctx.commands.config:app",
 }
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
-EXIT_CODES = "Exit codes: 0 ok, 1 failed, 2 usage, 3 corpus, 4 does not fit, 5 engine, 6 evidence, 130 stopped."
+EXIT_CODES = (
+    "Exit codes: 0 ok, 1 failed, 2 usage, 3 corpus, 4 does not fit, 5 engine, 6 evidence, 7 some items, 130 stopped."
+)
 DEFECT_HINT = "this is a defect of longctx; `longctx --debug …` shows where"
 
 

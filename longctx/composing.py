@@ -24,7 +24,7 @@ from longctx import plan, wording
 from longctx.answer import Mode, Reading
 from longctx.corpus import Corpus
 from longctx.engines.base import Prompt
-from longctx.errors import DoesNotFit
+from longctx.errors import DoesNotFit, NotWhole
 from longctx.focus import Focus, choose, cover
 from longctx.manifest import Entry, State, total_tokens
 from longctx.packing import WINDOW_TOKENS, Window
@@ -33,6 +33,8 @@ from longctx.question_window import (
     LEAST_RECAP,
     Asked,
     QuestionWindows,
+    Windows,
+    encodable,
     in_words,
     lay,
     question_tokens,
@@ -43,7 +45,7 @@ from longctx.recap import Excerpt, Recap, passages_for, search
 from longctx.sent import Sent, merged, outside
 from longctx.session import Exchange, Order
 
-__all__ = ["Composed", "Subject", "compose", "in_words", "order_of"]
+__all__ = ["Composed", "Subject", "compose", "compose_notes", "compose_pieces", "in_words", "order_of"]
 
 Places = tuple[tuple[int, int], ...]
 Ranges = Mapping[Entry, Places | None]
@@ -86,13 +88,15 @@ class Composed:
 class Subject:
     """What a prompt is about where the words of its question do not say it: texts, and passages of them, best first.
 
-    `order` is sent in the question's place; `label` names the texts to a person.
+    `order` is sent in the question's place; `label` names the texts to a person. With `whole` they are sent whole, or
+    not at all.
     """
 
     label: str
     order: str
     entries: tuple[Entry, ...]
     passages: tuple[Excerpt, ...]
+    whole: bool = False
 
     def missing(self, reading: Reading) -> str:
         """What is to be said where not all of the texts are sent."""
@@ -125,18 +129,20 @@ def compose(
     topic: str = "",
     left_out: int = 0,
     subject: Subject | None = None,
+    schema: str = "",
 ) -> Composed:
     """The prompt for a question after a conversation, whose questions in words are `earlier`.
 
     `limit_tokens` is for prompt and answer together; without it all is sent. `topic` and `left_out` are those of the
-    turn before. With a `subject` only its texts are chosen where not all fits, and what is unread is said of them
-    alone. Raises DoesNotFit.
+    turn before; `schema` is that of the answer. With a `subject` only its texts are chosen where not all fits, and what
+    is unread is said of them alone. Raises DoesNotFit.
     """
     asked = Asked(
         text=subject.order if subject else question,
         ranked=subject.passages if subject else passages_for(corpus, question, earlier),
         conversation=tuple(conversation),
         answer_tokens=answer_tokens,
+        schema=schema,
     )
     if limit_tokens is None or (mode != Mode.FOCUS and total_tokens(corpus.entries) < limit_tokens):
         composed = _full(corpus, asked)
@@ -147,8 +153,42 @@ def compose(
     if mode == Mode.FULL:
         raise _too_large(corpus, asked, limit_tokens)
     if subject:
-        return _about(corpus, _focused(corpus, asked, limit_tokens, (topic, topic), left_out, subject), subject)
+        composed = _about(corpus, _focused(corpus, asked, limit_tokens, (topic, topic), left_out, subject), subject)
+        if subject.whole and (missing := subject.missing(composed.reading)):
+            raise NotWhole(missing)
+        return composed
     return _focused(corpus, asked, limit_tokens, _topics(question, earlier, topic), left_out)
+
+
+def compose_pieces(corpus: Corpus, focus: Focus, order: str, answer_tokens: int) -> Composed:
+    """The prompt of these pieces alone and an order in the question's place."""
+    head = corpus.tokenizer.encode(wording.directive())
+    before = _written(corpus, focus.windows, focus.ranges)
+    return _composed(corpus, Mode.FOCUS, before, head, lay(corpus, _order(order, answer_tokens), head, recap_tokens=0))
+
+
+def compose_notes(
+    corpus: Corpus, notes: Sequence[str], focus: Focus, order: str, answer_tokens: int, tokens: int
+) -> Composed:
+    """The prompt of notes on these pieces, of so many `tokens`, and an order in the question's place.
+
+    What is cited is looked up in the pieces, which do not stand in it.
+    """
+    encode = corpus.tokenizer.encode
+    windows = Windows()
+    windows.extend(plan.begun(corpus.tokenizer, wording.notes_preamble(corpus.record.tag)))
+    for note in notes:
+        ids = encode(encodable(note))
+        if len(ids) > windows.room:
+            windows.close()
+        windows.extend(ids)
+    head = encode(wording.notes_directive())
+    before = _Before(windows.ids, tuple(windows.starts), focus.ranges, tokens)
+    return _composed(corpus, Mode.FOCUS, before, head, lay(corpus, _order(order, answer_tokens), head, recap_tokens=0))
+
+
+def _order(order: str, answer_tokens: int) -> Asked:
+    return Asked(text=order, ranked=(), conversation=(), answer_tokens=answer_tokens)
 
 
 def order_of(corpus: Corpus, entries: int | None = None) -> Order:

@@ -13,7 +13,7 @@ from longctx.citations import Citation, CitationStatus
 def coverage(markdown: str, citations: Iterable[Citation]) -> Coverage:
     """The sentences of an answer that state something, those with a citation, and those with a verified one."""
     verified = {citation.n for citation in citations if citation.status is CitationStatus.VERIFIED}
-    stated = [sentence for block in _blocks(markdown) for sentence in sentences(block) if _states(sentence)]
+    stated = [sentence for block in blocks(markdown) for sentence in sentences(block) if _states(sentence)]
     marks = [{int(number) for number in MARK.findall(sentence)} for sentence in stated]
     return Coverage(
         sentences=len(stated), cited=sum(map(bool, marks)), verified=sum(bool(each & verified) for each in marks)
@@ -59,7 +59,7 @@ _OTHER = re.compile(r"[ \t>]*+(?:#{1,6}[ \t].*|[-=*_][-=*_ \t]{2,})")
 _ITEM = re.compile(r"[ \t>]*+(?:(?:[-*+•]|\d++[.)])[ \t]++|\|)")
 
 
-def _blocks(markdown: str) -> Iterator[str]:
+def blocks(markdown: str) -> Iterator[str]:
     """Paragraphs, items and rows, each on one line, without code, headings and rules."""
     lines: list[str] = []
     for line in _TABLE_HEAD.sub("", _FENCED.sub("", markdown)).splitlines():

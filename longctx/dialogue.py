@@ -16,13 +16,15 @@ from longctx.answer import to_json
 from longctx.errors import StoreError, UsageError
 from longctx.events import Answered, AnswerEvent, AnswerEvents, Notice, through
 from longctx.session import Exchange, Order, Session, Turn
-from longctx.summarising import Scope, summarise
-from longctx.summary_form import Length, Style
+from longctx.steps import MemorySteps, Steps
+from longctx.summarising import summarise
+from longctx.summary_form import Summary
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus
     from longctx.engines.base import Engine
     from longctx.history import History
+    from longctx.structured import Schema
 
 TITLE_MOST = 80
 REPACKED = "the corpus was repacked since, so earlier turns are sent as words, without what they had read"
@@ -58,6 +60,7 @@ class Dialogue:
         self._turns = list(history.turns(session)) if history and session else []
         self._kept = len(self._turns)
         self._trouble: StoreError | KeyboardInterrupt | None = None
+        self._steps = MemorySteps()
 
     @property
     def session(self) -> Session | None:
@@ -97,8 +100,8 @@ class Dialogue:
             if len(self._turns) == before:
                 self._turns, self._kept = turns, kept
 
-    def ask(self, question: str, question_id: str | None = None) -> AnswerEvents:
-        """The events of one question; its turn is kept before Answered is given out."""
+    def ask(self, question: str, question_id: str | None = None, schema: "Schema | None" = None) -> AnswerEvents:
+        """The events of one question; its turn is kept before Answered is given out. `schema` is that of its answer."""
         before, repacked = self._before()
         if repacked:
             yield Notice(REPACKED)
@@ -110,11 +113,15 @@ class Dialogue:
             before=before,
             question_id=question_id,
             prefill_tokens_per_s=self._rate(),
+            schema=schema,
         )
         yield from self._followed(events)
 
-    def summarise(self, scope: Scope, length: Length, style: Style) -> AnswerEvents:
-        """The events of a summary, which is a turn as a question is; its settings say of what it is one."""
+    def summarise(self, summary: Summary, steps: Steps | None = None) -> AnswerEvents:
+        """The events of a summary, which is a turn as a question is; its settings say of what it is one.
+
+        What `steps` knows of it is not asked again: without any, what this conversation has had made.
+        """
         before, repacked = self._before()
         if repacked:
             yield Notice(REPACKED)
@@ -122,13 +129,12 @@ class Dialogue:
             self._corpus,
             self._engine,
             self._asking,
-            scope,
-            length,
-            style,
+            summary,
             before=before,
             prefill_tokens_per_s=self._rate(),
+            steps=self._steps if steps is None else steps,
         )
-        yield from self._followed(events, scope.label)
+        yield from self._followed(events, summary.scope.label)
 
     def _followed(self, events: AnswerEvents, summary_of: str = "") -> AnswerEvents:
         yield from through(events, lambda event: self._taken(event, summary_of))

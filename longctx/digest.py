@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from longctx.manifest import Entry
 from longctx.recap import Excerpt
 
+ABOUT, BEGINS = "What it is", "Where it begins"  # titles of groups
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
@@ -29,21 +31,29 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Items under one title: of a document or a folder, by its path, or of what it says there; `about` tells more."""
+    """Items under one title: of a document or a folder, by its path, or of what it says there; `about` tells more.
+
+    One that `is_section` was asked for, and stays where nothing was found for it.
+    """
 
     title: str
     items: tuple[Item, ...]
     is_path: bool = False
     about: str = ""
+    is_section: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Digest:
-    """Groups in the order in which they are read; of `documents` in all so many were `looked_at`."""
+    """Groups in the order in which they are read; of `documents` in all so many were `looked_at`.
+
+    `note` is what else a reader must know of it.
+    """
 
     groups: tuple[Group, ...]
     documents: int
     looked_at: int
+    note: str = ""
 
     @property
     def items(self) -> Iterator[Item]:

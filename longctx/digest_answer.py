@@ -7,6 +7,7 @@ a picture of its own.
 import re
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from longctx.citations import Citation, CitationStatus, Claimed, check
 from longctx.digest import Digest, Group, Item
 from longctx.engines.base import Identity
 from longctx.events import Answered, AnswerEvents
-from longctx.summary_form import Style
+from longctx.summary_form import Style, Summary
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus
@@ -27,24 +28,25 @@ NOTICE = (
     "how to ask one."
 )
 NOTHING = "Nothing there can be quoted as a summary."
+EMPTY = "Nothing was found for it."
 Marks = Mapping[tuple[str, int, int], int]
 
 
-def quoted(corpus: "Corpus", digest: Digest, title: str, scope: str, style: Style) -> AnswerEvents:
-    """The digest as the answer to `title`; told as every answer is."""
+def quoted(corpus: "Corpus", digest: Digest, summary: Summary) -> AnswerEvents:
+    """The digest as the summary that was ordered; told as every answer is."""
     begun = time.perf_counter()
     citations = tuple(_citations(corpus, digest))
     marks = {(c.sha256, *c.chars): c.n for c in citations if c.chars}
     corpus_summary = summary_of(corpus.record.id, corpus.files)
     yield Answered(
         Answer(
-            question=title,
+            question=summary.title,
             found=bool(citations),
-            answer_markdown=markdown(digest, marks, style) or NOTHING,
+            answer_markdown=markdown(digest, marks, summary.style) or NOTHING,
             citations=citations,
             engine=Identity(kind="evidence"),
             corpus=corpus_summary,
-            notice=f"{NOTICE} {told(digest, scope)}",
+            notice=f"{NOTICE} {told(digest, summary.scope.label)}{f' {digest.note}' if digest.note else ''}",
             tokens={"corpus": corpus_summary.tokens, "prompt": 0, "cached": 0, "output": 0},
             timing={"total_s": time.perf_counter() - begun},
         )
@@ -73,14 +75,27 @@ def _citations(corpus: "Corpus", digest: Digest) -> Iterator[Citation]:
 
 def markdown(digest: Digest, marks: Marks, style: Style) -> str:
     """The digest in Markdown; `marks` are the numbers of its citations."""
+    asked_for = [
+        _section(group, marks, style, alone=digest.documents == 1) for group in digest.groups if group.is_section
+    ]
+    others = tuple(group for group in digest.groups if not group.is_section)
     match style:
         case Style.BULLETS:
-            parts = ["\n".join([f"**{_heading(g)}**", "", *_bullets(g, marks)]) for g in digest.groups]
+            parts = ["\n".join([f"**{_heading(g)}**", "", *_bullets(g, marks)]) for g in others]
         case Style.PROSE:
-            parts = [_paragraph(group, marks) for group in digest.groups]
+            parts = [_paragraph(group, marks) for group in others]
         case Style.OUTLINE:
-            parts = ["\n".join(_outline(digest.groups, marks))]
-    return "\n\n".join(parts)
+            parts = ["\n".join(_outline(others, marks))]
+    return "\n\n".join(filter(None, [*asked_for, *parts]))
+
+
+def _section(group: Group, marks: Marks, style: Style, *, alone: bool) -> str:
+    """What was asked for, under its heading; where all is of one document `alone` its name is not said again."""
+    heading = f"### {inline(group.title)}\n\n"
+    if not group.items:
+        return heading + EMPTY
+    named = replace(group, title=group.items[0].path, is_path=True) if alone else group
+    return heading + (" ".join(_sentences(named, marks)) if style is Style.PROSE else "\n".join(_bullets(named, marks)))
 
 
 def _heading(group: Group) -> str:
@@ -96,8 +111,11 @@ def _bullets(group: Group, marks: Marks) -> list[str]:
 
 
 def _paragraph(group: Group, marks: Marks) -> str:
-    said = " ".join(f"{_lead(group, item)}{_ended(_said(item))}{_mark(item, marks)}" for item in group.items)
-    return f"**{_heading(group)}.** {said}"
+    return f"**{_heading(group)}.** {' '.join(_sentences(group, marks))}"
+
+
+def _sentences(group: Group, marks: Marks) -> Iterator[str]:
+    return (f"{_lead(group, item)}{_ended(_said(item))}{_mark(item, marks)}" for item in group.items)
 
 
 def _outline(groups: tuple[Group, ...], marks: Marks) -> Iterator[str]:

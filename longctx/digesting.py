@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING
 
 from ingest.document import Document, Kind
 from longctx import central, modules
-from longctx.digest import Digest, Group, Item
+from longctx.digest import ABOUT, BEGINS, Digest, Group, Item
+from longctx.digest_sections import WIDE, focused, sectioned
 from longctx.manifest import Entry
 from longctx.standing import holds_settings, is_aside, leads, standing
+from longctx.summary_form import Summary
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus
@@ -31,7 +33,6 @@ SAME_FOLDER = 0.85
 # Of more documents than there are items so many more are read, for those that have no sentence worth so much.
 SPARE, WEAK = 4, 0.25
 UNCLEAR = 0.1  # a line that says what its path does
-ABOUT, BEGINS = "What it is", "Where it begins"
 
 
 @dataclass(frozen=True)
@@ -73,11 +74,22 @@ class Read:
         return replace(item, **about)  # type: ignore[arg-type]  # fields of Item
 
 
-def digested(corpus: "Corpus", entries: Sequence[Entry], most: int) -> Digest:
-    """About `most` items of these texts of a corpus."""
+def digested(corpus: "Corpus", entries: Sequence[Entry], summary: Summary) -> Digest:
+    """What to quote of these texts of a corpus for a summary."""
+    most = summary.statements
+    read = _read(corpus, entries)
+    plain = Digest(groups=tuple(groups(read, most)), documents=len(entries), looked_at=len(read))
+    if not (summary.sections or summary.focus):
+        return plain
+    wide = replace(plain, groups=tuple(groups(read, WIDE * most)))
+    if summary.sections:
+        return sectioned(corpus, entries, wide, summary.sections, summary.focus, most)
+    return focused(corpus, entries, wide, plain, summary.focus, most)
+
+
+def _read(corpus: "Corpus", entries: Sequence[Entry]) -> list[Read]:
     names = {entry: next(iter(corpus.paths_of(entry)), entry.path) for entry in entries}
-    read = [Read(entry, names[entry], corpus.document(entry)) for entry in worth_reading(names)]
-    return Digest(groups=tuple(groups(read, most)), documents=len(entries), looked_at=len(read))
+    return [Read(entry, names[entry], corpus.document(entry)) for entry in worth_reading(names)]
 
 
 def worth_reading(names: dict[Entry, str]) -> list[Entry]:
@@ -100,8 +112,12 @@ def groups(read: Sequence[Read], most: int) -> list[Group]:
     """What to quote of documents, under their titles."""
     code = sum(each.entry.tokens for each in read if each.is_code)
     if sum(each.is_code for each in read) > 1 and code > CODE_SHARE * sum(each.entry.tokens for each in read):
-        return [group for group in _project(read, most) if group.items]
+        return [group for group in map(_without_empty, _project(read, most)) if group.items]
     return _texts(read, most)
+
+
+def _without_empty(group: Group) -> Group:
+    return replace(group, items=tuple(item for item in group.items if item.said))
 
 
 # --- a project --------------------------------------------------------------------------------------------------------

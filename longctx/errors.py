@@ -5,8 +5,10 @@ LongctxError (1)
 ├── ConfigError (2)      a setting is unknown or has a bad value
 ├── CorpusError (3)      nothing readable, or a file failed under --strict
 ├── DoesNotFit (4)       over a budget or an engine's limit
+│   └── NotWhole         texts that were to be sent whole; whoever asks for that asks again for less
 ├── EngineError (5)      unreachable, out of memory, died, timed out
 ├── EvidenceGate (6)     an answer whose citations are not all verified, under --require-verified
+├── ItemsFailed (7)      a batch has ended, some of its items without an answer
 ├── Interrupted (130)    Ctrl-C
 └── StoreError (1)       a database of ours is newer, locked or broken
 """
@@ -62,6 +64,10 @@ class DoesNotFit(LongctxError):
     exit_code = ExitCode.DOES_NOT_FIT
 
 
+class NotWhole(DoesNotFit):
+    """Texts that were to be sent whole or not at all do not fit."""
+
+
 class EngineError(LongctxError):
     """The engine could not be reached, died or timed out."""
 
@@ -72,6 +78,12 @@ class EvidenceGate(LongctxError):
     """Citations of the answer are missing or not verified, and that was asked for."""
 
     exit_code = ExitCode.EVIDENCE
+
+
+class ItemsFailed(LongctxError):
+    """A batch has ended, and some of its items have failed."""
+
+    exit_code = ExitCode.BATCH
 
 
 class Interrupted(LongctxError):

@@ -86,6 +86,16 @@ class CitationResolved:
 
 
 @dataclass(frozen=True, slots=True)
+class Stepped:
+    """Of a summary that takes several calls of the engine so many are done, and the next is about to be made: of
+    `what`, safe to show."""
+
+    done: int
+    total: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class Notice:
     """Something a user should know that stops nothing."""
 
@@ -108,7 +118,7 @@ class Answered:
 
 
 Event = FileDone | Indexed | Refreshed
-AnswerEvent = Planned | PrefillProgress | TextDelta | CitationResolved | Notice | Answered
+AnswerEvent = Planned | Stepped | PrefillProgress | TextDelta | CitationResolved | Notice | Answered
 AnswerEvents = Generator[AnswerEvent, None, None]
 
 

@@ -95,8 +95,18 @@ def answer_text(answer: Mapping[str, Any]) -> str:
 def about(turn: Turn) -> list[str]:
     """What is to be known of a turn, a phrase each: how it ended, what answered, its tokens, what was read, when."""
     answer = turn.answer
-    told = [*_ending(answer), *_notices(answer), *_engine(answer), *_tokens(answer), *_reading(answer), *_cited(answer)]
+    told = [*_ending(answer), *_notices(answer), *_engine(answer), *_tokens(answer), *_reading(answer)]
+    told += [*_left_out(answer), *_cited(answer)]
     return [*told, moment(turn.created_s)] if turn.created_s else told
+
+
+def conduct(answer: Mapping[str, Any]) -> list[str]:
+    """How an answer came about, a phrase each, without what differs when it is asked again: how it ended, what is to
+    be known of it, which part was read, how much is cited. That no model wrote it is left to the caller."""
+    is_quoted = _mapping(answer, "engine").get("kind") == "evidence"
+    is_partial = _mapping(answer, "reading").get("mode") != "full"
+    notices = list(_notices(answer))[1 if is_quoted else 0 :]
+    return [*_ending(answer), *notices, *(_reading(answer) if is_partial else ()), *_cited(answer)]
 
 
 def moment(seconds: float) -> str:
@@ -129,6 +139,19 @@ def marked(markdown: str, number: Callable[[int], int | None]) -> str:
         group = [lines[i] for i in places]
         written += _paragraph(group, number) if is_prose else group
     return "\n".join(written)
+
+
+def lowered(markdown: str, by: int) -> str:
+    """Markdown with its headings that many levels lower; those that are underlined stay."""
+    lines = re.sub(r"\r\n?", "\n", markdown).split("\n")
+    code = {line for first, end, _ in _blocks("\n".join(lines)) for line in range(first, end)}
+    for i, line in enumerate(lines):
+        if i not in code and (heading := _HEADING.match(line)):
+            lines[i] = "#" * min(6, len(heading[1]) + by) + line[heading.end() :]
+    return "\n".join(lines)
+
+
+_HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
 
 
 def _paragraph(lines: Sequence[str], number: Callable[[int], int | None]) -> Iterator[str]:
@@ -300,7 +323,7 @@ def _tokens(answer: Mapping[str, Any]) -> Iterator[str]:
 
 def _reading(answer: Mapping[str, Any]) -> Iterator[str]:
     """What was read of the corpus, and what was not."""
-    reading, corpus = _mapping(answer, "reading"), _mapping(answer, "corpus")
+    reading = _mapping(answer, "reading")
     read, whole = reading.get("read_tokens"), reading.get("corpus_tokens")
     if isinstance(read, int) and isinstance(whole, int):
         share = "all" if reading.get("mode") == "full" else f"{read:,} ({100 * read / max(1, whole):.0f} %)"
@@ -308,7 +331,10 @@ def _reading(answer: Mapping[str, Any]) -> Iterator[str]:
     for name, meaning in (("unread", "not read"), ("partly", "read in part")):
         if paths := _list(reading, name):
             yield f"{meaning}: {_few(paths)}"
-    if skipped := _list(corpus, "skipped"):
+
+
+def _left_out(answer: Mapping[str, Any]) -> Iterator[str]:
+    if skipped := _list(_mapping(answer, "corpus"), "skipped"):
         yield f"left out: {_few([row.get('path', '') if isinstance(row, Mapping) else row for row in skipped])}"
 
 

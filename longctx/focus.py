@@ -43,7 +43,7 @@ def choose(corpus: Corpus, question: str, room: int, lead: int, limit: int | Non
     room within the same limit leaves out pieces and changes none. Without room for any there is a window of the `lead`.
     """
     choice = _Choice(corpus, room - lead, limit or room)
-    return _focus(corpus, choice.pieces(question) if room > lead else (), lead)
+    return of_pieces(corpus, choice.pieces(question) if room > lead else (), lead)
 
 
 def cover(
@@ -52,10 +52,11 @@ def cover(
     """As much as there is room for of these texts and of no others: pieces with `passages` in them, best first, then
     the first piece of each text, the second of each, and so on."""
     choice = _Choice(corpus, room - lead, limit)
-    return _focus(corpus, choice.covering(entries, passages) if room > lead else (), lead)
+    return of_pieces(corpus, choice.covering(entries, passages) if room > lead else (), lead)
 
 
-def _focus(corpus: Corpus, pieces: Iterable[Piece], lead: int) -> Focus:
+def of_pieces(corpus: Corpus, pieces: Iterable[Piece], lead: int) -> Focus:
+    """These pieces in the corpus's order, in windows of which the first begins with `lead` tokens."""
     chosen = sorted(pieces, key=_place)
     by_position = {position: list(pieces) for position, pieces in groupby(chosen, lambda piece: piece.entry.position)}
     entries = (entry for entry in corpus.entries if entry.position in by_position)

@@ -41,12 +41,21 @@ def purpose(document: Document) -> Range | None:
 def defined(document: Document) -> Iterator[Defined]:
     """The outermost functions and classes whose names are not private."""
     for definition in definitions(document):
-        if definition.indent or definition.name.startswith("_"):
-            continue
-        says = _said_of(document.text, definition)
-        line = _line(document.text, definition)
-        end = says[1] if says and says[0] >= line[1] and says[1] - line[0] <= LONGEST else line[1]
-        yield Defined(definition.name, (line[0], end), says, definition.end - line[0])
+        if not definition.indent and not definition.name.startswith("_"):
+            yield _defined(document.text, definition)
+
+
+def around(document: Document, start: int, end: int) -> Defined | None:
+    """The innermost function or class in which `text[start:end]` begins, else the first one in it."""
+    within = [each for each in definitions(document) if each.start < end and start < each.end]
+    begun = [each for each in within if each.start <= start]
+    return _defined(document.text, (begun[-1:] or within)[0]) if within else None
+
+
+def _defined(text: str, definition: Definition) -> Defined:
+    says, line = _said_of(text, definition), _line(text, definition)
+    end = says[1] if says and says[0] >= line[1] and says[1] - line[0] <= LONGEST else line[1]
+    return Defined(definition.name, (line[0], end), says, definition.end - line[0])
 
 
 def uses(text: str) -> set[tuple[str, str]]:
@@ -202,7 +211,8 @@ def _said_of(text: str, definition: Definition) -> Range | None:
 def _line(text: str, definition: Definition) -> Range:
     """The line that defines, without the comments and decorators above it."""
     end = max(definition.start, min(definition.body_start, len(text)) - 1)
-    return text.rfind("\n", definition.start, end) + 1 or definition.start, min(end, definition.start + LONGEST)
+    start = text.rfind("\n", definition.start, end) + 1 or definition.start
+    return start, min(end, start + LONGEST)
 
 
 def _lines_below(text: str, heading: re.Pattern[str]) -> Iterator[Range]:

@@ -72,8 +72,13 @@ def pack(corpus: Corpus) -> Iterator[Window]:
 
 def lead_ids(tokenizer: Tokenizer, tag: str) -> list[int]:
     """The ids before the first document: begin of text, the user's header, the preamble."""
+    return begun(tokenizer, wording.preamble(tag))
+
+
+def begun(tokenizer: Tokenizer, preamble: str) -> list[int]:
+    """The ids that a prompt begins with which opens with these words."""
     head = vocabulary.message_head("user", tokenizer.encode)
-    return [vocabulary.BEGIN_OF_TEXT, *head, *tokenizer.encode(wording.preamble(tag))]
+    return [vocabulary.BEGIN_OF_TEXT, *head, *tokenizer.encode(preamble)]
 
 
 def window_ids(corpus: Corpus, window: Window) -> list[int]:

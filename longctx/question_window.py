@@ -54,12 +54,16 @@ class Windows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A question as it is to be laid: the passages found for it, the turns before it, room for its answer."""
+    """A question as it is to be laid: the passages found for it, the turns before it, room for its answer.
+
+    `schema` is the text of the JSON schema that the answer is to obey, "" where there is none.
+    """
 
     text: str
     ranked: tuple[Excerpt, ...]
     conversation: tuple[Exchange, ...]
     answer_tokens: int
+    schema: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +86,7 @@ def lay(
         _part(windows, between(encode) if n else (), opens_window=exchange.opens_window)
         windows.extend(exchange.question)
         windows.extend(exchange.answer)
-    tail = question_ids(encode, asked.text)
+    tail = question_ids(encode, asked.text, asked.schema)
     reserve = min(asked.answer_tokens, LONGEST_RESERVE)
     joint = between(encode) if asked.conversation else ()
     brief = encode(wording.reminder())
@@ -104,7 +108,7 @@ def lay(
 
 def question_tokens(encode: Encode, asked: Asked) -> int:
     """What a question takes at the least: with room for its answer, without a recap and what stands before it."""
-    return len(question_ids(encode, asked.text)) + asked.answer_tokens
+    return len(question_ids(encode, asked.text, asked.schema)) + asked.answer_tokens
 
 
 def turn_tokens(encode: Encode, exchange: Exchange) -> int:
@@ -117,10 +121,11 @@ def in_words(encode: Encode, question: str, answer: str) -> Exchange:
     return Exchange(array("I", question_ids(encode, question)), array("I", encode(encodable(answer))))
 
 
-def question_ids(encode: Encode, text: str) -> list[int]:
+def question_ids(encode: Encode, text: str, schema: str = "") -> list[int]:
     """A question, the end of the user's turn, and the head of the answer."""
+    asked = encodable(text)
     return [
-        *encode(wording.question(encodable(text))),
+        *encode(wording.structured(asked, schema) if schema else wording.question(asked)),
         vocabulary.END_OF_TURN,
         *vocabulary.message_head("assistant", encode),
     ]

@@ -19,10 +19,12 @@ from longctx.corpus import Corpus
 from longctx.errors import UsageError
 from longctx.files import sent
 from longctx.folding import Folded, find, folded_quote, has_enough
+from longctx.reports.plain import whole
 
 OCCURRENCES_MOST = 10_000
 FOUND = (CitationStatus.VERIFIED, CitationStatus.RELOCATED, CitationStatus.NEAR)
-HINT = "give what `longctx ask --json -o FILE` or `longctx sessions export --as json` wrote"
+REPORT_SCHEMA = "longctx.report/1"
+HINT = "give a report's folder, or what `longctx ask --json -o FILE` or `longctx sessions export --as json` wrote"
 
 
 class Standing(StrEnum):
@@ -64,11 +66,12 @@ class SavedCitation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedAnswer:
-    """What is needed of a saved answer to check it again."""
+    """What is needed of a saved answer to check it again; `item` is its id in a report."""
 
     corpus: str
     question: str
     citations: tuple[SavedCitation, ...]
+    item: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +84,10 @@ class Checked:
 
 
 def read_saved(content: bytes) -> list[SavedAnswer]:
-    """The answers in a saved file: an answer, a session, or lines of answers or events. Raises UsageError."""
+    """The answers in a saved file: an answer, a session, a report, or lines of answers or events. Raises UsageError."""
     try:
         values = _values(content.decode("utf-8-sig"))
-        found = [_answer(row) for value in values for row in _answers(value)]
+        found = [_answer(row, item) for value in values for item, row in _answers(value)]
     except (ValueError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else "no JSON"
         raise UsageError(f"not a saved answer: {what}", HINT) from error
@@ -122,10 +125,11 @@ class _Texts:
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
         self._entries = {entry.key: entry for entry in corpus.entries}
+        self._spelled = {whole(path): record for path, record in corpus.files.items() if not path.isascii()}
         self._folded: dict[tuple[str, str], Folded] = {}
 
     def check(self, saved: SavedCitation) -> Checked:
-        record = self._corpus.files.get(saved.path) or self._renamed(saved)
+        record = self._corpus.files.get(saved.path) or self._spelled.get(saved.path) or self._renamed(saved)
         if record is None:
             return Checked(saved, Standing.GONE)
         if not sent(record) or record.key not in self._entries:
@@ -134,7 +138,7 @@ class _Texts:
         places = self._places(saved, record, document)
         if not places:
             return Checked(saved, Standing.CHANGED)
-        if saved.place in places.values():
+        if whole(saved.place) in map(whole, places.values()):
             return Checked(saved, Standing.VERIFIED, saved.place)
         nearest = min(places, key=lambda start: abs(start - saved.start))
         return Checked(saved, Standing.MOVED, places[nearest])
@@ -166,16 +170,19 @@ def _values(text: str) -> list[Any]:
         return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
-def _answers(value: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The answers in a value; events that are none hold none."""
-    if value.get("schema") == export.SCHEMA:
-        return [turn["answer"] for turn in value["turns"]]
-    return [value] if value.get("schema") == answer.SCHEMA else []
+def _answers(value: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The answers in a value, each with the id of its item in a report; events that are none hold none."""
+    schema = value.get("schema")
+    if schema == REPORT_SCHEMA:
+        return [(_text(item["id"]), item["answer"]) for item in value["items"] if item["answer"] is not None]
+    if schema == export.SCHEMA:
+        return [("", turn["answer"]) for turn in value["turns"]]
+    return [("", value)] if schema == answer.SCHEMA else []
 
 
-def _answer(row: Mapping[str, Any]) -> SavedAnswer:
+def _answer(row: Mapping[str, Any], item: str) -> SavedAnswer:
     found = tuple(_citation(each) for each in row["citations"])
-    return SavedAnswer(corpus=_text(row["corpus"]["id"]), question=_text(row["question"]), citations=found)
+    return SavedAnswer(corpus=_text(row["corpus"]["id"]), question=_text(row["question"]), citations=found, item=item)
 
 
 def _citation(row: Mapping[str, Any]) -> SavedCitation:

@@ -8,8 +8,11 @@ from longctx.engines.opening import EngineSetup
 from longctx.settings import Settings
 
 
-def engine_setup(configured: Settings, *, stored: bool = True) -> EngineSetup:
-    """What the settings say of an engine; without `stored` prefixes are neither used nor kept."""
+def engine_setup(configured: Settings, *, stored: bool = True, guided: bool = False) -> EngineSetup:
+    """What the settings say of an engine; without `stored` prefixes are neither used nor kept.
+
+    With `guided` it is made ready to hold answers to schemas.
+    """
     folder, limit = store_place(configured)
     return EngineSetup(
         logs=paths.locate(os.environ).state / "logs",
@@ -25,6 +28,7 @@ def engine_setup(configured: Settings, *, stored: bool = True) -> EngineSetup:
         kv_budget_bytes=None if configured.kv_budget_mb is None else configured.kv_budget_mb << 20,
         store=folder if stored else None,
         store_limit_bytes=limit,
+        is_guided=guided,
     )
 
 

@@ -1,84 +1,83 @@
 """A summary of a corpus, or of some of its documents, told as an answer is: by a model, or without one in quotations.
 
-A model is sent the same prompt as for any question, with an order in the question's place; where the documents do not
-fit, what is left out is named. Nothing is summarised in steps: what was not read is not in the summary.
+A model is sent the same prompt as for any question, with an order in the question's place. Where the documents do not
+fit, they are read in several calls, and what is said in the end still quotes the documents; what was not read is named.
 """
 
 import difflib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ingest.naming import show
 from longctx.analysis import ASSUMED_CONTEXT, Asking, Before, asked
-from longctx.errors import UsageError
+from longctx.errors import NotWhole, UsageError
 from longctx.events import AnswerEvents
-from longctx.summary_form import Length, Style
+from longctx.steps import MemorySteps, Steps
+from longctx.summary_form import NAMES_SHOWN, Length, Scope, Summary
 
 if TYPE_CHECKING:
+    from longctx.composing import Subject
     from longctx.corpus import Corpus
     from longctx.engines.base import Engine
     from longctx.manifest import Entry
 
-NAMES_SHOWN = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Which documents: files, and folders, which end in a slash; the whole corpus where there are none."""
-
-    paths: tuple[str, ...] = ()
-
-    @property
-    def label(self) -> str:
-        """The scope in a few words, safe to show."""
-        names = [show(path) for path in self.paths]
-        if len(names) <= NAMES_SHOWN:
-            return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "the whole corpus"
-        return f"{', '.join(names[:NAMES_SHOWN])} and {len(names) - NAMES_SHOWN:,} more"
+AUTO = "auto"
 
 
 def summarise(
     corpus: "Corpus",
     engine: "Engine | None",
     asking: Asking,
-    scope: Scope,
-    length: Length,
-    style: Style,
+    summary: Summary,
     *,
     before: Before | None = None,
     prefill_tokens_per_s: float | None = None,
+    steps: Steps | None = None,
 ) -> AnswerEvents:
     """Summarise from an up-to-date corpus; the last event is Answered. Raises what `ask` raises, and UsageError for
-    a scope in which there is nothing to read."""
-    from longctx.digest_answer import quoted
-    from longctx.digesting import digested
-
-    entries = within(corpus, scope)
-    digest = digested(corpus, entries, length.statements)
+    a scope in which there is nothing to read. What `steps` knows of a summary in several calls is not asked again."""
+    entries = within(corpus, summary.scope)
     if engine is None:
-        yield from quoted(corpus, digest, title(scope, length, style), scope.label, style)
+        from longctx.digest_answer import quoted
+        from longctx.digesting import digested
+
+        yield from quoted(corpus, digested(corpus, entries, summary), summary)
         return
+    longer = replace(asking, max_tokens=_most(engine, asking, summary.length))
+    subject = _subject(corpus, summary, entries, whole=asking.mode == AUTO)
+    with suppress(NotWhole):
+        yield from asked(
+            corpus,
+            summary.title,
+            engine,
+            longer,
+            before=before or Before(),
+            prefill_tokens_per_s=prefill_tokens_per_s,
+            subject=subject,
+        )
+        return
+    from longctx.stepwise import in_steps
+
+    known = MemorySteps() if steps is None else steps
+    yield from in_steps(corpus, engine, longer, summary, entries, _limit(engine), known)
+
+
+def _subject(corpus: "Corpus", summary: Summary, entries: "list[Entry]", *, whole: bool) -> "Subject":
+    """What the prompt is about."""
     from longctx.composing import Subject
-    from longctx.wording import summary
+    from longctx.digesting import digested
+    from longctx.wording import summary as ordered
 
-    order = summary(described(corpus, scope, entries), length.statements, style)
-    subject = Subject(scope.label, order, tuple(entries), digest.excerpts)
-    longer = replace(asking, max_tokens=_most(engine, asking, length))
-    yield from asked(
-        corpus,
-        title(scope, length, style),
-        engine,
-        longer,
-        before=before or Before(),
-        prefill_tokens_per_s=prefill_tokens_per_s,
-        subject=subject,
-    )
+    which = described(corpus, summary.scope, entries)
+    order = ordered(which, summary.statements, summary.style, summary.sections, summary.focus)
+    passages = digested(corpus, entries, summary).excerpts
+    return Subject(summary.scope.label, order, tuple(entries), passages, whole)
 
 
-def title(scope: Scope, length: Length, style: Style) -> str:
-    """What stands in the question's place: `Summary of docs/ (medium, bullets)`."""
-    return f"Summary of {scope.label} ({length}, {style})"
+def _limit(engine: "Engine") -> int:
+    return engine.limits().context_tokens or ASSUMED_CONTEXT
 
 
 def within(corpus: "Corpus", scope: Scope) -> "list[Entry]":
@@ -165,5 +164,4 @@ def _runs(positions: Sequence[int]) -> list[str]:
 
 
 def _most(engine: "Engine", asking: Asking, length: Length) -> int:
-    limit = engine.limits().context_tokens or ASSUMED_CONTEXT
-    return max(asking.max_tokens, min(length.tokens, limit // 4))
+    return max(asking.max_tokens, min(length.tokens, _limit(engine) // 4))

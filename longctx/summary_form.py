@@ -1,6 +1,12 @@
-"""How long a summary is, and in what form it is written."""
+"""What a summary is to be: of which documents, how long, in what form, under which headings. Values only."""
 
+from dataclasses import dataclass
 from enum import StrEnum
+
+from ingest.naming import show
+
+NAMES_SHOWN = 3
+FOCUS_SHOWN = 80  # characters
 
 
 class Length(StrEnum):
@@ -27,3 +33,49 @@ class Style(StrEnum):
     BULLETS = "bullets"
     PROSE = "prose"
     OUTLINE = "outline"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which documents: files, and folders, which end in a slash; the whole corpus where there are none."""
+
+    paths: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """The scope in a few words, safe to show."""
+        names = [show(path) for path in self.paths]
+        if len(names) <= NAMES_SHOWN:
+            return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "the whole corpus"
+        return f"{', '.join(names[:NAMES_SHOWN])} and {len(names) - NAMES_SHOWN:,} more"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A summary as it is ordered. Under each of `sections` stands what the documents say of it, in the order given;
+    with a `focus`, a question, it is of what bears on that."""
+
+    scope: Scope = Scope()
+    length: Length = Length.MEDIUM
+    style: Style = Style.BULLETS
+    sections: tuple[str, ...] = ()
+    focus: str = ""
+
+    @property
+    def title(self) -> str:
+        """What stands in the question's place: `Summary of docs/ (medium, bullets)`."""
+        form = [f"{self.length}, {self.style}"]
+        if self.sections:
+            form.append(f"sections: {', '.join(map(show, self.sections))}")
+        if self.focus:
+            form.append(f"focus: {_short(show(self.focus))}")
+        return f"Summary of {self.scope.label} ({'; '.join(form)})"
+
+    @property
+    def statements(self) -> int:
+        """About how many statements it has: two for each section at the least."""
+        return max(self.length.statements, 2 * len(self.sections))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= FOCUS_SHOWN else f"{text[: FOCUS_SHOWN - 1].rstrip()}…"

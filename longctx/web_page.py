@@ -4,22 +4,16 @@ Answers are rendered from Markdown without HTML, links and pictures; everything 
 What is taken for a link elsewhere stands here as it was written.
 """
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
 
 from ingest.naming import safe_text
+from longctx.answer_html import answer_html
 from longctx.export import Footnote, about, answer_text, footnotes, headline, legend
-from longctx.footnote_rule import MARK, footnote_rule
 from longctx.session import Session, Turn
 from longctx.terminal import MARKS
 
-if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
-    from markdown_it.token import Token
-
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-LINKED = ("link", "autolink", "image", "html_inline", "html_block", "reference")
 LEAST_CONTENTS = 3  # turns, from which on there is a list of questions
 CONTENTS_MOST = 120  # characters of a question
 
@@ -70,37 +64,12 @@ def _note(number: int, note: Footnote) -> str:
 
 
 def _rendered(markdown: str, number: int, notes: Sequence[Footnote]) -> str:
-    """Markdown as HTML of few elements; marks of known footnotes lead to them."""
-    env = {"turn": number, "is_known": {note.n for note in notes}.__contains__}
-    parser = _parser()
-    tokens = parser.parse(safe_text(markdown), env)
-    for token in tokens:
-        if token.tag in _LOWERED:
-            token.tag = _LOWERED[token.tag]
-    return str(parser.renderer.render(tokens, parser.options, env))
+    """An answer as HTML; marks of known footnotes lead to them."""
 
+    def mark(n: int) -> str:
+        return _element("sup", _element("a", f"[{n}]", href=f"#{_anchor(number, n)}"))
 
-def _parser() -> "MarkdownIt":
-    from markdown_it import MarkdownIt
-
-    parser = MarkdownIt("commonmark", {"html": False, "linkify": False})
-    parser.enable("table").disable(LINKED)
-    parser.inline.ruler.push(MARK, footnote_rule)
-    parser.add_render_rule(MARK, _footnote_mark)
-    parser.add_render_rule("fence", _code_block)
-    return parser
-
-
-def _footnote_mark(
-    _renderer: Any, tokens: "Sequence[Token]", index: int, _options: Any, env: MutableMapping[str, Any]
-) -> str:
-    n = int(tokens[index].content)
-    return _element("sup", _element("a", f"[{n}]", href=f"#{_anchor(env['turn'], n)}"))
-
-
-def _code_block(_renderer: Any, tokens: "Sequence[Token]", index: int, _options: Any, _env: Any) -> str:
-    """Code without the class that its first line would name."""
-    return _element("pre", _element("code", escape(tokens[index].content))) + "\n"
+    return answer_html(markdown, {note.n for note in notes}.__contains__, mark)
 
 
 def _anchor(number: int, n: int) -> str:
@@ -117,7 +86,6 @@ def _element(name: str, *inner: str, **attributes: str) -> str:
     return f"<{name}{written}>{''.join(inner)}</{name}>"
 
 
-_LOWERED = {f"h{level}": f"h{min(6, level + 2)}" for level in range(1, 7)}  # a turn's own heading is an h2
 _STYLE = """
 :root { color-scheme: light dark; --text: #1d1f23; --soft: #5d636e; --line: #d9dce1; --page: #fff; --shade: #f4f5f7;
   --link: #0b57d0; --sound: #1a7f37; --doubt: #9a6700; }

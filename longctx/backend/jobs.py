@@ -41,7 +41,7 @@ from longctx.request import Request
 from longctx.session import Session
 from longctx.setup import engine_setup
 from longctx.store_faults import explained
-from longctx.summarising import Scope
+from longctx.summary_form import Scope, Summary
 
 Tell = Callable[[Reply], None]
 WHOLE_UNKNOWN = (
@@ -276,7 +276,8 @@ class Jobs:
 
     def _summarise(self, job: Summarise, tell: Tell) -> None:
         room, _ = self._here
-        self._follow(room.dialogue.summarise(Scope(job.paths), job.length, job.style), tell)
+        summary = Summary(scope=Scope(job.paths), length=job.length, style=job.style)
+        self._follow(room.dialogue.summarise(summary), tell)
 
     def _follow(self, events: AnswerEvents, tell: Tell) -> None:
         """Tell of an answer; one that became a turn is told as a whole, whatever interrupts the telling."""

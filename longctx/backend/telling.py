@@ -19,6 +19,7 @@ from longctx.backend.replies import (
 )
 
 TEN_A_SECOND, TWENTY_A_SECOND = 0.1, 0.05
+STEPS_TOLD = 20  # about so many of the calls that a summary takes
 
 Tell = Callable[[Reply], None]
 
@@ -89,6 +90,9 @@ class Answering:
             case events.CitationResolved(citation):
                 self._has_begun = True
                 self._tell(Cited(citation))
+            case events.Stepped(done, total, what):
+                if done % max(1, total // STEPS_TOLD) == 0:
+                    self._tell(Notice(f"call {done + 1:,} of {total:,}: {what}"))
             case events.Notice(message):
                 self._tell(Notice(message))
             case events.Answered(answer):

@@ -16,12 +16,13 @@ from longctx.commands.faces import LastFace, LinesFace, Progress, TextFace, endi
 from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.commands.output import open_output, stdout_is_terminal
 from longctx.commands.prefixes import counted
-from longctx.errors import Interrupted, UsageError
+from longctx.errors import Interrupted, LongctxError, UsageError
 from longctx.events import Answered, AnswerEvent, AnswerEvents, follow
 
 if TYPE_CHECKING:
     from longctx.answer import Answer
     from longctx.commands.faces import Face
+    from longctx.structured import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,14 @@ def ask(
         typer.Option(
             metavar="FILE",
             help='One question a line, plain or {"id","question"}; writes one JSON answer a line.',
+            show_default=False,
+        ),
+    ] = None,
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Ask for JSON that obeys the JSON schema in FILE; exit 1 where none came.",
             show_default=False,
         ),
     ] = None,
@@ -83,6 +92,7 @@ def ask(
     """
     from longctx.narration import ProgressLine
 
+    obeyed = _schema(schema)
     inputs, asked = _inputs_and_questions(words or [], question, questions, resumes=sessions.resumes)
     form = Form(is_batch=questions is not None, as_json=as_json, as_jsonl=as_jsonl, show_quotes=show_quotes)
     answers: list[Answer] = []
@@ -91,17 +101,25 @@ def ask(
         Progress(ProgressLine(quiet=chosen.quiet, quiet_for_s=0)) as progress,
         LinesFace(stream) if as_jsonl else nullcontext() as lines,
         open_dialogue(
-            chosen, engines, sessions, inputs, progress=progress, quotes=quotes, kept=not form.is_batch
+            chosen,
+            engines,
+            sessions,
+            inputs,
+            progress=progress,
+            quotes=quotes,
+            kept=not form.is_batch,
+            guided=obeyed is not None,
         ) as opened,
     ):
         on_terminal = output is None and stdout_is_terminal()
         face = _face(opened, form, stream, lines or progress, on_terminal=on_terminal)
         try:
             for each in asked:
-                follow(_events(opened, each, alone=form.is_batch), _telling(face, answers))
+                follow(_events(opened, each, obeyed, alone=form.is_batch), _telling(face, answers))
         except KeyboardInterrupt:
             kept = bool(answers) and answers[-1].session is not None
             raise Interrupted("interrupted; what there is of the answer is kept" if kept else "interrupted") from None
+    _check_valid(answers)
     if require_verified:
         _check_verified(answers)
 
@@ -116,13 +134,23 @@ class Form:
     show_quotes: bool
 
 
-def _events(opened: Opened, asked: Asked, *, alone: bool) -> AnswerEvents:
+def _schema(file: Path | None) -> "Schema | None":
+    if file is None:
+        return None
+    from longctx.structured import read_schema
+
+    return read_schema(file)
+
+
+def _events(opened: Opened, asked: Asked, schema: "Schema | None", *, alone: bool) -> AnswerEvents:
     """The events of a question: of a conversation, or of a batch, where each stands alone."""
     from longctx import analysis
 
     if alone:
-        return analysis.ask(opened.corpus, asked.text, opened.engine, opened.asking, question_id=asked.id)
-    return opened.dialogue.ask(asked.text, asked.id)
+        return analysis.ask(
+            opened.corpus, asked.text, opened.engine, opened.asking, question_id=asked.id, schema=schema
+        )
+    return opened.dialogue.ask(asked.text, asked.id, schema)
 
 
 def _telling(face: "Face", answers: "list[Answer]") -> Callable[[AnswerEvent], None]:
@@ -162,6 +190,23 @@ def _end(
     write_end(answer, opened, stream, on_terminal=on_terminal, show_quotes=form.show_quotes)
     for line in ending_lines(answer, opened.dialogue.session):
         progress.say(line)
+
+
+def _check_valid(answers: "list[Answer]") -> None:
+    """Raise unless every answer that was to obey a schema does."""
+    for answer in answers:
+        if answer.invalid:
+            which = f" (question {answer.question_id})" if answer.question_id else ""
+            raise LongctxError(f"no answer that obeys the schema{which}: {answer.invalid}", _hint(answer))
+
+
+def _hint(answer: "Answer") -> str:
+    """What may give an answer that obeys."""
+    if answer.engine.kind == "evidence":
+        return "--engine names one; longctx engine list says which there are"
+    if answer.ending == "length":
+        return "--max-tokens allows more"
+    return "ask again, or an engine that holds answers to a schema: vllm, or a server"
 
 
 def _check_verified(answers: "list[Answer]") -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ingest.git import is_remote
-from longctx.commands.options import OUTPUT, STDIN_LIMIT_BYTES, Chosen, with_shared_options
+from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.commands.prefixes import counted
 from longctx.commands.source import read_source
 from longctx.errors import EvidenceGate, StoreError, UsageError
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from longctx.request import Request
 
 SCHEMA = "longctx.recheck/1"
+LARGEST_BYTES = 128 << 20
 QUOTE_SHOWN = 60
+REPORT_NAME = "report.json"
 SOURCES_HINT = "name its sources: longctx cite check FILE PATH..."
 
 app = typer.Typer(no_args_is_help=True, help="The citations of answers you have saved.")
@@ -37,7 +39,9 @@ def cite() -> None:
 @with_shared_options
 def check(
     chosen: Chosen,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="A saved answer or session; - for standard input.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A saved answer, session or report; - for standard input.")
+    ],
     sources: Annotated[
         list[str] | None,
         typer.Argument(metavar="PATH...", help="Where to look, if not in the corpus asked.", show_default=False),
@@ -49,6 +53,8 @@ def check(
     Exits 6 where a citation is changed, gone, or never was verified.
 
     longctx cite check answer.json
+
+    longctx cite check report/
 
     longctx sessions export last --as json | longctx cite check -
     """
@@ -64,13 +70,16 @@ def check(
     else:
         for number, found in enumerate(checked, start=1):
             for each in found:
-                typer.echo((f"{number}" if len(answers) > 1 else "") + _line(each))
+                typer.echo(_lead(answers, number) + _line(each))
     _conclude([each for found in checked for each in found], quiet=chosen.quiet)
 
 
 def _content(file: str) -> bytes:
-    too_large = UsageError(f"{file} has more than {STDIN_LIMIT_BYTES >> 20} MiB", "is it a saved answer?")
-    return read_source(file, file, STDIN_LIMIT_BYTES, too_large)
+    """What was saved; of a report's folder its JSON."""
+    if os.path.isdir(file):
+        file = os.path.join(file, REPORT_NAME)
+    too_large = UsageError(f"{file} has more than {LARGEST_BYTES >> 20} MiB", "is it a saved answer?")
+    return read_source(file, file, LARGEST_BYTES, too_large)
 
 
 def _at(chosen: Chosen, sources: "list[str] | Request", answers: "Sequence[SavedAnswer]") -> "list[list[Checked]]":
@@ -125,6 +134,14 @@ def _record(identity: str) -> "CorpusRecord":
         store.close()
 
 
+def _lead(answers: "Sequence[SavedAnswer]", number: int) -> str:
+    """Which of several answers a line is of: the item of a report, else the number."""
+    from ingest.naming import show
+
+    item = answers[number - 1].item
+    return f"{show(item)} " if item else f"{number}" if len(answers) > 1 else ""
+
+
 def _line(checked: "Checked") -> str:
     """`[2] moved       a.md:3 -> a.md:9`, or the words that are missing."""
     from ingest.naming import show
@@ -140,10 +157,11 @@ def _line(checked: "Checked") -> str:
 
 
 def _json(answers: Sequence["SavedAnswer"], checked: "Sequence[list[Checked]]") -> dict[str, Any]:
-    rows = [
-        {"question": answer.question, "corpus": answer.corpus, "citations": [_row(each) for each in found]}
-        for answer, found in zip(answers, checked, strict=True)
-    ]
+    rows = []
+    for answer, found in zip(answers, checked, strict=True):
+        named = {"item": answer.item} if answer.item else {}
+        citations = [_row(each) for each in found]
+        rows.append({**named, "question": answer.question, "corpus": answer.corpus, "citations": citations})
     return {"schema": SCHEMA, "answers": rows}
 
 

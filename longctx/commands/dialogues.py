@@ -45,8 +45,9 @@ def open_dialogue(
     progress: Progress,
     quotes: int = 3,
     kept: bool = True,
+    guided: bool = False,
 ) -> Iterator[Opened]:
-    """The corpus up to date, the engine and the session, as they were asked for.
+    """The corpus up to date, the engine and the session, as they were asked for; `guided` if answers obey a schema.
 
     What is wrong with the engine's name or model is said before a corpus is read.
     """
@@ -55,7 +56,8 @@ def open_dialogue(
     from longctx.setup import engine_setup
 
     configured = engines.settings(chosen)
-    wanted, setup = _wanted(sessions), engine_setup(configured, stored=not engines.no_cache)
+    wanted = _wanted(sessions)
+    setup = engine_setup(configured, stored=not engines.no_cache, guided=guided)
     with ExitStack() as stack:
         history = stack.enter_context(_history()) if _is_kept(sessions, kept) else None
         session, request = _resumed(chosen, wanted, history, inputs)

@@ -15,7 +15,7 @@ from ingest.naming import safe_text, show
 from longctx.commands.prefixes import counted
 from longctx.commands.pulse import Pulse
 from longctx.durations import duration
-from longctx.events import ROLLED, Answered, CitationResolved, Notice, Planned, PrefillProgress, TextDelta
+from longctx.events import ROLLED, Answered, CitationResolved, Notice, Planned, PrefillProgress, Stepped, TextDelta
 
 if TYPE_CHECKING:
     from longctx.answer import Answer, Reading
@@ -61,8 +61,11 @@ class Progress(AbstractContextManager["Progress"]):
                     self._planned, self._told, self._begun_s = event, False, time.monotonic()
                     self._say_plan(event)
                     self._beat()
-                case PrefillProgress() if self._planned:
-                    self._told = True
+                case Stepped(done, total, what):
+                    self._begin(f"call {done + 1:,} of {total:,}: {what}")
+                    self._line.say(self._doing)
+                case PrefillProgress() if self._planned or self._doing:
+                    self._told = bool(self._planned) or event.done < event.total
                     self._show(event)
                 case Notice(message):
                     self._line.say(f"longctx: {show(message)}")
@@ -78,7 +81,7 @@ class Progress(AbstractContextManager["Progress"]):
     @contextmanager
     def during(self, doing: str) -> Iterator[None]:
         """Show that something is being done while the block runs, and for how long by now."""
-        self._doing, self._begun_s = doing, time.monotonic()
+        self._begin(doing)
         self._pulse.shown()
         try:
             yield
@@ -90,6 +93,9 @@ class Progress(AbstractContextManager["Progress"]):
         with self._pulse.lock:
             self._planned, self._doing = None, ""
             self._line.stop()
+
+    def _begin(self, doing: str) -> None:
+        self._doing, self._told, self._begun_s = doing, False, time.monotonic()
 
     def _say_plan(self, planned: Planned) -> None:
         for line in plan_lines(planned):
@@ -110,7 +116,7 @@ class Progress(AbstractContextManager["Progress"]):
 
     def _beat(self) -> None:
         elapsed = time.monotonic() - self._begun_s
-        if self._doing:
+        if self._doing and not self._told:
             self._line.tell(0, f"{self._doing}: {duration(elapsed)}")
         if self._planned is None or self._told:
             return
@@ -209,6 +215,8 @@ def _fields(event: "AnswerEvent") -> Iterator[dict[str, Any]]:
     match event:
         case Planned():
             yield {"event": "plan", **asdict(event)}
+        case Stepped():
+            yield {"event": "step", **asdict(event)}
         case PrefillProgress():
             yield {"event": "prefill_progress", **asdict(event)}
         case TextDelta(text):

@@ -41,13 +41,18 @@ def contiguous(ids: "array[int]", window_tokens: int = 8192) -> Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How the next token is chosen. A temperature of 0 takes the likeliest; `seed` makes the rest repeatable."""
+    """How the next token is chosen. A temperature of 0 takes the likeliest; `seed` makes the rest repeatable.
+
+    `schema` is a JSON schema as text, "" for free text. An engine that can holds the answer to it; one that can't
+    leaves it out, with a warning where it could have been expected: who asks checks the answer in every case.
+    """
 
     max_tokens: int = 512
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
     stop_ids: frozenset[int] = field(default_factory=frozenset)
+    schema: str = ""
 
     def __post_init__(self) -> None:
         if self.max_tokens < 0 or not (0 <= self.temperature < math.inf and 0 < self.top_p <= 1):
@@ -116,9 +121,15 @@ EngineEvent = Prefilled | Token | Text | Warned | Finished
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What fits: tokens of prompt and answer together; None where a server does not say."""
+    """What fits: tokens of prompt and answer together; None where a server does not say.
+
+    `concurrent` is how many prompts are worth asking at once, from as many threads; where it is 1 `generate` is called
+    by one thread at a time. `is_guided` says that decoding can be held to a schema.
+    """
 
     context_tokens: int | None
+    concurrent: int = 1
+    is_guided: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

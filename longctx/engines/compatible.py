@@ -31,6 +31,9 @@ from longctx.errors import EngineError, LongctxError
 
 BUSY = (429, 503)
 PAUSES_S = (0.5, 1.0, 2.0)
+BATCHES = (Kind.VLLM, Kind.SGLANG)  # read and answer several prompts together
+CONCURRENT = 8
+GUIDED = (*BATCHES, Kind.LLAMA_CPP, Kind.OLLAMA, Kind.LM_STUDIO)  # of others it is not known
 LONGEST_PAUSE_S = 30.0  # all pauses together
 
 
@@ -48,7 +51,10 @@ def opened(setup: EngineSetup) -> "Iterator[CompatibleEngine]":
 
 
 class CompatibleEngine:
-    """One model of one server. `server` is what was found out about it."""
+    """One model of one server. `server` is what was found out about it.
+
+    Several threads may ask it at once: each request has a socket, a deadline and a tally of its own.
+    """
 
     def __init__(
         self,
@@ -90,7 +96,12 @@ class CompatibleEngine:
         )
 
     def limits(self) -> Limits:
-        return Limits(context_tokens=self._context_tokens)
+        kind = self.server.kind
+        return Limits(
+            context_tokens=self._context_tokens,
+            concurrent=CONCURRENT if kind in BATCHES else 1,
+            is_guided=kind in GUIDED,
+        )
 
     def identity(self) -> Identity:
         version = " ".join(filter(None, [self.server.kind, self.server.version]))

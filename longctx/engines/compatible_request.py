@@ -23,6 +23,9 @@ OPTIONAL = (
     *("stream_options", "seed", "top_p", "temperature", "stop_token_ids", "stop"),
     *("return_token_ids", "logprobs", "return_tokens_as_token_ids", "return_progress", "cache_prompt", "window_starts"),
 )
+GUIDES = ("response_format", "structured_outputs", "guided_json", "json_schema")  # what holds an answer to a schema
+_ABOUT_GUIDES = re.compile(r"response.?format|structured.?output|guided|json.?schema|grammar", re.IGNORECASE)
+UNGUIDED = "the server does not hold answers to this schema; that was left out, so the answer is only checked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,7 @@ class Request:
 
 def request(server: Server, prompt: Prompt, sampling: Sampling) -> Request:
     """The best way to ask this server; ids where it takes them."""
-    fields = _fields(server, sampling)
+    fields = _fields(server, sampling) | _guide(server, sampling.schema)
     if not server.takes_ids:
         return Request(path=CHAT, fields=fields, turns=messages(prompt.ids, llama4()))
     if sampling.stop_ids:
@@ -70,7 +73,18 @@ def adapted(asked: Request, status: int, said: str) -> tuple[Request, str] | Non
         if name in asked.fields and re.search(rf"\b{name}\b", said):
             fields = {key: value for key, value in asked.fields.items() if key != name}
             return replace(asked, fields=fields), f"the server does not take {name!r}; it was left out"
+    if _ABOUT_GUIDES.search(said) and asked.fields.keys() & set(GUIDES):
+        return _less_guided(asked)
     return None
+
+
+def _less_guided(asked: Request) -> tuple[Request, str]:
+    """Without the strictness that takes a part of JSON schema only; where that is gone already, without a schema."""
+    form = asked.fields.get("response_format", {}).get("json_schema", {})
+    if form.get("strict"):
+        loose = {"type": "json_schema", "json_schema": {**form, "strict": False}}
+        return replace(asked, fields={**asked.fields, "response_format": loose}), ""
+    return replace(asked, fields={name: each for name, each in asked.fields.items() if name not in GUIDES}), UNGUIDED
 
 
 def _fields(server: Server, sampling: Sampling) -> dict[str, Any]:
@@ -86,6 +100,29 @@ def _fields(server: Server, sampling: Sampling) -> dict[str, Any]:
     if sampling.seed is not None and sampling.temperature > 0:
         fields["seed"] = sampling.seed & LARGEST_SEED
     return fields
+
+
+def _guide(server: Server, schema: str) -> dict[str, Any]:
+    """What holds the answer to a schema in this kind of server; nothing where none is asked for, or it has none."""
+    if not schema or server.kind is Kind.LONGCTX:
+        return {}
+    document = json.loads(schema)
+    match server.kind if server.takes_ids else None:
+        case Kind.VLLM:
+            named = {"guided_json": document} if _is_before(server.version, (0, 11)) else None
+            return named or {"structured_outputs": {"json": document}}
+        case Kind.SGLANG:
+            return {"json_schema": schema}
+        case Kind.LLAMA_CPP:
+            return {"json_schema": document}
+        case _:
+            form = {"name": "answer", "schema": document, "strict": True}
+            return {"response_format": {"type": "json_schema", "json_schema": form}}
+
+
+def _is_before(version: str, first: tuple[int, int]) -> bool:
+    found = re.match(r"v?(\d{1,6})\.(\d{1,6})", version)
+    return found is not None and (int(found[1]), int(found[2])) < first
 
 
 def _extensions(server: Server, prompt: Prompt) -> dict[str, Any]:

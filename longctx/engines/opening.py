@@ -32,7 +32,8 @@ class EngineSetup:
 
     `model` is a folder or a name at a server. `store` is the folder of stored prefixes, None where nothing is to be
     kept; `logs` a folder for what an engine says of itself, which need not be there yet. `found_port` is that of
-    a server that was found and not named: whose it is is looked at before each prompt.
+    a server that was found and not named: whose it is is looked at before each prompt. With `is_guided` answers are to
+    be held to schemas, for which some engines have to load more.
     """
 
     logs: Path
@@ -49,6 +50,7 @@ class EngineSetup:
     store: Path | None = None
     store_limit_bytes: int | None = None
     found_port: int | None = None
+    is_guided: bool = False
 
 
 Opener = Callable[[EngineSetup], AbstractContextManager[Engine]]

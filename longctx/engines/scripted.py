@@ -1,8 +1,8 @@
 """An engine that says what a script tells it to, at the pace and in the pieces it is told: no model, no torch.
 
 It serves tests, documentation and demonstrations, where an answer must be known beforehand. It writes nothing of its
-own and understands nothing; all it reads of a prompt is the question, and the ids of documents by their paths. What
-it reports as cached is true of this object: windows it has been given before.
+own and understands nothing, a schema neither; all it reads of a prompt is the question, and the ids of documents by
+their paths. What it reports as cached is true of this object: windows it has been given before.
 """
 
 import re
@@ -178,7 +178,9 @@ def question_of(prompt: Prompt, vocabulary: Vocabulary) -> str:
     if tag := _tag(prompt, vocabulary):
         said = said.rpartition(b"</doc-%b>" % tag)[2]
     before, after = wording.question("\0").split("\0")
-    return said.decode("utf-8", "replace").rpartition(before)[2].removesuffix(after).strip()
+    _, ordered, _ = wording.structured("\0", "\0").split("\0")
+    asked = said.decode("utf-8", "replace").rpartition(before)[2].removesuffix(after)
+    return asked.partition(ordered)[0].strip()
 
 
 def with_ids(text: str, prompt: Prompt, vocabulary: Vocabulary) -> str:

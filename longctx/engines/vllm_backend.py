@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ingest.naming import safe_text
+from ingest.naming import safe_text, show
 from longctx.engines.base import (
     EngineEvent,
     Finish,
@@ -59,14 +59,16 @@ def opened(setup: EngineSetup) -> "Iterator[VllmEngine]":
 
 
 class VllmEngine:
-    """One model in one running vLLM, asked one prompt at a time."""
+    """One model in one running vLLM, which several threads may ask at once."""
 
     def __init__(
         self, process: VllmProcess, told: Mapping[str, Any], *, model: str, vocabulary: int, note: str = ""
     ) -> None:
         self._process = process
         self._note = note
-        self._context: int = told["context_tokens"]
+        self._limits = Limits(
+            context_tokens=told["context_tokens"], concurrent=told["concurrent"], is_guided=told["is_guided"]
+        )
         self._vocabulary = vocabulary
         self._identity = Identity(
             kind="vllm",
@@ -88,14 +90,14 @@ class VllmEngine:
                 yield from _events(event, total, counted)
 
     def limits(self) -> Limits:
-        return Limits(context_tokens=self._context)
+        return self._limits
 
     def identity(self) -> Identity:
         return self._identity
 
     def describe(self) -> str:
         told = self._identity
-        return f"vllm {told.version}: {told.model} on {told.where}, {self._context:,} tokens of context"
+        return f"vllm {told.version}: {told.model} on {told.where}, {self._limits.context_tokens:,} tokens of context"
 
     def close(self) -> None:
         """Ends vLLM, and with it what it remembers."""
@@ -103,10 +105,10 @@ class VllmEngine:
 
     def _check(self, prompt: Prompt, answer_tokens: int) -> None:
         needed = len(prompt.ids) + max(answer_tokens, 1)
-        if needed > self._context:
+        if needed > (context := self._limits.context_tokens or 0):
             raise DoesNotFit(
                 f"the prompt and {answer_tokens:,} tokens of answer are {needed:,} tokens, "
-                f"vLLM has room for {self._context:,}",
+                f"vLLM has room for {context:,}",
                 "a shorter prompt, fewer tokens of answer, or a larger --context where memory allows",
             )
         if (highest := max(prompt.ids)) >= self._vocabulary:
@@ -134,6 +136,7 @@ def _asked(sampling: Sampling) -> dict[str, object]:
         "top_p": sampling.top_p,
         "seed": None if sampling.seed is None else sampling.seed % 2**63,  # -1 would mean none
         "stop_ids": sorted(sampling.stop_ids),
+        "schema": sampling.schema,
     }
 
 
@@ -143,6 +146,8 @@ def _events(event: Mapping[str, Any], total: int, counted: int) -> Iterator[Engi
             yield Prefilled(done=event["done"], total=total, cached=event["cached"])
         case "tokens":
             yield from map(Token, event["ids"])
+        case "unguided":
+            yield Warned(f"vLLM does not hold answers to this schema, they are only checked: {show(event['reason'])}")
         case "finished":
             yield _finished(event, total, counted)
         case _:

@@ -1,5 +1,7 @@
 """The program that vLLM runs in, as `python -m longctx.engines.vllm_core`; it takes orders and gives events, no text.
 
+Prompts that come while others are on their way are read and answered together with those.
+
 The first line of standard input is a Launch. Each order after it is one line of JSON: {"stop": N}, or {"ask": N, …}
 with as many bytes of 32-bit token ids behind it as it says. Every line of standard output is one event, with the
 number of the order that it belongs to. Whatever vLLM and its processes print goes to standard error. Where the input
@@ -48,13 +50,21 @@ class Orders:
         self._over = False
         threading.Thread(target=self._read, daemon=True).start()
 
-    def next(self) -> Ask | None:
-        """The next prompt; None at the end."""
-        return self._asked.get()
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for anything any more."""
+        return self._over
+
+    def taken(self, *, waits: bool) -> list[Ask]:
+        """The prompts that have come; where it `waits`, at least one, unless the input ends."""
+        found = [self._asked.get()] if waits else []
+        while not self._asked.empty():
+            found.append(self._asked.get())
+        return [ask for ask in found if ask]
 
     def is_stopped(self, number: int) -> bool:
         """Whether nobody waits any more for the answer to that prompt."""
-        return self._over or number in self._stopped
+        return number in self._stopped
 
     def _read(self) -> None:
         for line in self._source:
@@ -82,8 +92,18 @@ class Replies:
         self._target.flush()
 
 
+@dataclass(slots=True)
+class Run:
+    """A prompt on its way; `first_s` is when the first token of its answer came, 0 before that."""
+
+    ask: Ask
+    begun_s: float
+    first_s: float = 0.0
+
+
 class Progress:
-    """How far the one prompt has got: one of vLLM's stat loggers, whose numbers are no stable interface of it."""
+    """How far a prompt has got that is read alone: one of vLLM's stat loggers, whose numbers are no stable interface of
+    it and of all prompts together."""
 
     def __init__(self, replies: Replies) -> None:
         self._replies = replies
@@ -93,9 +113,9 @@ class Progress:
         """What is told from now on belongs to this prompt."""
         self._number, self._total, self._cached, self._done = ask.number, len(ask.ids), 0, 0
 
-    def end(self, cached: int) -> None:
-        """The whole prompt has been read."""
-        self._replies.send("prefilled", n=self._number, done=self._total, cached=cached)
+    def stop(self) -> None:
+        """Another prompt is read with it: from now on it is not told how far that one has got."""
+        self._total = 0
 
     def record(self, scheduler_stats: Any, *_others: Any, **_more: Any) -> None:
         """Called by vLLM after every step."""
@@ -119,10 +139,11 @@ class Progress:
 
 
 class Core:
-    """vLLM's engine with one model, answering one prompt at a time."""
+    """vLLM's engine with one model, and the prompts that it is answering by their names."""
 
     def __init__(self, launch: Launch, replies: Replies) -> None:
         from vllm import EngineArgs
+        from vllm.exceptions import VLLMClientError
         from vllm.v1.engine.llm_engine import LLMEngine
 
         shape, gpus = read_shape(Path(launch.model), quantized=True), _gpus()
@@ -131,6 +152,8 @@ class Core:
         arguments = EngineArgs(**options(launch, shape, gpus=gpus, free_ram_bytes=free_ram_bytes()))
         self._replies = replies
         self._progress = Progress(replies)
+        self._runs: dict[str, Run] = {}
+        self._refusals = (VLLMClientError, ValueError, ImportError)  # the last where a backend for schemas is missing
         # It would log a line for every token; its level is set again by vLLM, its filters are not.
         logging.getLogger("vllm.v1.metrics.loggers").addFilter(lambda record: record.levelno > logging.INFO)
         loggers = [lambda _config, _index=0: self._progress]
@@ -146,40 +169,62 @@ class Core:
             "dtype": str(config.model_config.dtype).removeprefix("torch."),
             "context_tokens": config.model_config.max_model_len,
             "where": _where(config.parallel_config.world_size),
+            "concurrent": config.scheduler_config.max_num_seqs,
+            "is_guided": not config.model_config.skip_tokenizer_init,
         }
 
-    def answer(self, ask: Ask, orders: Orders) -> None:
-        """Sends the answer token by token, until it ends or nobody waits for it. What vLLM raises is its own."""
-        name, began, first = str(ask.number), time.perf_counter(), 0.0
-        self._progress.begin(ask)
-        try:
-            self._engine.add_request(name, {"prompt_token_ids": ask.ids.tolist()}, _parameters(ask.sampling))
-        except ValueError as error:  # of this prompt: the engine is as good as before
-            self._replies.send("refused", n=ask.number, reason=_reason(error))
-            return
-        while self._engine.has_unfinished_requests():
-            if orders.is_stopped(ask.number):
+    def serve(self, orders: Orders) -> None:
+        """Sends answers token by token, each until it ends or nobody waits for it. What vLLM raises is its own."""
+        while not orders.is_over:
+            for ask in orders.taken(waits=not self._runs):
+                self._begin(ask)
+            for name in [name for name, run in self._runs.items() if orders.is_stopped(run.ask.number)]:
                 self._engine.abort_request([name])
-                return
-            for output in self._engine.step():
-                if not first:
-                    first = time.perf_counter()
-                    self._progress.end(output.num_cached_tokens)
-                self._tell(ask, output, began, first)
+                del self._runs[name]
+            if self._runs:
+                for output in self._engine.step():
+                    self._tell(output)
 
-    def _tell(self, ask: Ask, output: Any, began: float, first: float) -> None:
+    def _begin(self, ask: Ask) -> None:
+        """Give vLLM one more prompt; a schema that it does not take is left out, which is told."""
+        name, wanted, refusal = str(ask.number), ask.sampling["schema"], Exception()
+        if self._runs:
+            self._progress.stop()
+        else:
+            self._progress.begin(ask)
+        for schema in dict.fromkeys((wanted, "")):
+            try:
+                self._engine.add_request(
+                    name, {"prompt_token_ids": ask.ids.tolist()}, _parameters(ask.sampling, schema)
+                )
+            except self._refusals as error:  # of this prompt: the engine is as good as before
+                refusal = error
+                continue
+            if schema != wanted:
+                self._replies.send("unguided", n=ask.number, reason=_reason(refusal))
+            self._runs[name] = Run(ask, time.perf_counter())
+            return
+        self._replies.send("refused", n=ask.number, reason=_reason(refusal))
+
+    def _tell(self, output: Any) -> None:
         """The new tokens, and the end where there is one."""
-        answer = output.outputs[0]
+        if (run := self._runs.get(output.request_id)) is None:
+            return
+        ask, answer = run.ask, output.outputs[0]
+        if not run.first_s:
+            run.first_s = time.perf_counter()
+            self._replies.send("prefilled", n=ask.number, done=len(ask.ids), cached=output.num_cached_tokens)
         if answer.token_ids and ask.sampling["max_tokens"]:
             self._replies.send("tokens", n=ask.number, ids=list(answer.token_ids))
         if output.finished:
+            del self._runs[output.request_id]
             self._replies.send(
                 "finished",
                 n=ask.number,
                 reason=answer.finish_reason,
                 cached=output.num_cached_tokens,
-                prefill_s=first - began,
-                decode_s=time.perf_counter() - first,
+                prefill_s=run.first_s - run.begun_s,
+                decode_s=time.perf_counter() - run.first_s,
             )
 
     def close(self) -> None:
@@ -203,8 +248,7 @@ def main() -> int:
         raise
     try:
         replies.send("ready", **core.described())
-        while ask := orders.next():
-            core.answer(ask, orders)
+        core.serve(orders)
     except BrokenPipeError:
         return 0
     except Exception as error:
@@ -215,10 +259,10 @@ def main() -> int:
     return 0
 
 
-def _parameters(sampling: Mapping[str, Any]) -> Any:
+def _parameters(sampling: Mapping[str, Any], schema: str) -> Any:
     """Only the ids that were named end an answer, whatever the model's own files say."""
     from vllm import SamplingParams
-    from vllm.sampling_params import RequestOutputKind
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
     return SamplingParams(
         max_tokens=max(sampling["max_tokens"], 1),
@@ -229,6 +273,7 @@ def _parameters(sampling: Mapping[str, Any]) -> Any:
         ignore_eos=True,
         detokenize=False,
         output_kind=RequestOutputKind.DELTA,
+        structured_outputs=StructuredOutputsParams(json=schema) if schema else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from longctx import events
 from longctx.answer import Answer, CorpusSummary, Mode, Reading
-from longctx.backend.replies import Answered, Delta, Evidence, Place, Planned, Reply, TurnIs
+from longctx.backend.replies import Answered, Delta, Evidence, Notice, Place, Planned, Reply, TurnIs
 from longctx.backend.telling import Answering
 from longctx.engines.base import Identity
 
@@ -46,3 +46,10 @@ def test_an_answer_that_comes_whole_is_told_with_its_text() -> None:
 def test_an_answer_that_came_in_parts_is_not_told_again() -> None:
     replies = told(PLAN, events.TextDelta("Seven."), answered("Seven."))
     assert [reply for reply in replies if isinstance(reply, Delta)] == [Delta("Seven.")]
+
+
+def test_of_many_calls_some_are_told() -> None:
+    few = told(*(events.Stepped(n, 3, "a.md") for n in range(3)), answered("Seven."))
+    assert few[:3] == [Notice(f"call {n} of 3: a.md") for n in (1, 2, 3)]
+    many = told(*(events.Stepped(n, 1000, "a.md") for n in range(1000)), answered("Seven."))
+    assert sum(isinstance(reply, Notice) for reply in many) == 20

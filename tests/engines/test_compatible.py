@@ -6,6 +6,7 @@ import threading
 import time
 from array import array
 from collections.abc import Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,134 @@ class TestText:
     def test_half_a_character_can_be_printed(self) -> None:
         found, _ = run({CHAT: sends(events(said("a\ud83d", "stop"), usage(40)))})
         assert text(found) == "a\ufffd"
+
+
+SCHEMA = '{"type":"object","properties":{"answer":{"type":"number"}}}'
+GUIDES = {"response_format", "structured_outputs", "guided_json", "json_schema"}
+
+
+class TestSchema:
+    @pytest.mark.parametrize(
+        ("owner", "version", "field", "holds"),
+        [
+            ("vllm", "0.32.0", "structured_outputs", {"json": json.loads(SCHEMA)}),
+            ("vllm", "", "structured_outputs", {"json": json.loads(SCHEMA)}),
+            ("vllm", "0.9.2", "guided_json", json.loads(SCHEMA)),
+            ("sglang", "", "json_schema", SCHEMA),
+            ("llamacpp", "", "json_schema", json.loads(SCHEMA)),
+        ],
+    )
+    def test_a_server_of_ids_is_told_in_its_own_way(self, owner: str, version: str, field: str, holds: Any) -> None:
+        routes = takes_ids(owner, sends(events(said("{}", "stop"), usage(len(prompt().ids)))))
+        _, server = run(routes | {"/version": says({"version": version})}, schema=SCHEMA)
+        (body,) = server.bodies(COMPLETION)
+        assert body[field] == holds
+        assert GUIDES & body.keys() == {field}
+
+    def test_a_chat_is_told_as_openai_is(self) -> None:
+        _, server = run({CHAT: ANSWER}, schema=SCHEMA)
+        (body,) = server.bodies(CHAT)
+        form = {"name": "answer", "schema": json.loads(SCHEMA), "strict": True}
+        assert body["response_format"] == {"type": "json_schema", "json_schema": form}
+
+    @pytest.mark.parametrize("owner", ["longctx", "somebody"])
+    def test_nothing_is_told_where_nothing_was_asked_for_or_there_is_none(self, owner: str) -> None:
+        routes = takes_ids(owner, sends(events(given([5], "stop"), usage(len(prompt().ids))))) | {CHAT: ANSWER}
+        _, server = run(routes, schema=SCHEMA if owner == "longctx" else "")
+        (body,) = server.bodies(COMPLETION) + server.bodies(CHAT)
+        assert not GUIDES & body.keys()
+
+    @pytest.mark.parametrize(
+        "refusal",
+        [
+            "Invalid schema for response_format 'answer': 'additionalProperties' is required",
+            "This model does not support response format `json_schema`.",
+            "The grammar could not be compiled",
+        ],
+    )
+    def test_a_server_that_refuses_it_answers_without(self, refusal: str) -> None:
+        refuses = says({"error": {"message": refusal}}, 400)
+        found, server = run({CHAT: in_turn(refuses, refuses, ANSWER)}, schema=SCHEMA)
+        assert text(found) == "It is 38 m."
+        assert [message for message in warnings(found) if "only checked" in message] == warnings(found)
+        first, second, third = server.bodies(CHAT)
+        assert first["response_format"]["json_schema"]["strict"] is True
+        assert second["response_format"]["json_schema"]["strict"] is False
+        assert "response_format" not in third
+
+    def test_a_refusal_of_something_else_stays_one(self) -> None:
+        with pytest.raises(EngineError, match="no such thing"):
+            run({CHAT: says({"error": {"message": "no such thing"}}, 400)}, schema=SCHEMA)
+
+    def test_what_is_known_of_a_server_is_said(self) -> None:
+        routes = {"/v1/models": lists("vllm")}
+        with FaultyServer(routes) as server, open_engine("openai", setup(server)) as engine:
+            assert (engine.limits().concurrent, engine.limits().is_guided) == (8, True)
+        with FaultyServer({"/v1/models": lists()}) as server, open_engine("openai", setup(server)) as engine:
+            assert (engine.limits().concurrent, engine.limits().is_guided) == (1, False)
+
+
+class TestTogether:
+    def test_threads_get_their_own_answers(self) -> None:
+        """None is answered before all have been asked: they are on their way at once."""
+        names = [f"name{n}" for n in range(8)]
+        all_there = threading.Barrier(len(names), timeout=20)
+
+        def route(handler: Any, asked: Any) -> None:
+            all_there.wait()
+            name = asked.body["messages"][0]["content"].split()[-1]
+            sends(events(said(f"I am {name}, "), said("really", "stop"), usage(10)))(handler, asked)
+
+        def ask(name: str) -> str:
+            return text(list(engine.generate(prompt(f"you are {name}"), sampling())))
+
+        with (
+            FaultyServer({"/v1/models": lists(), CHAT: route}) as server,
+            open_engine("openai", setup(server)) as engine,
+            ThreadPoolExecutor(len(names)) as pool,
+        ):
+            assert list(pool.map(ask, names)) == [f"I am {name}, really" for name in names]
+
+    def test_one_that_is_left_takes_nothing_from_another(self) -> None:
+        go_on = threading.Event()
+
+        def route(handler: Any, asked: Any) -> None:
+            handler.begin(200, "text/event-stream")
+            handler.write(events(said("first "), done=False))
+            go_on.wait(20)
+            handler.write(events(said("second", "stop"), usage(10)))
+
+        with (
+            FaultyServer({"/v1/models": lists(), CHAT: route}) as server,
+            open_engine("openai", setup(server)) as engine,
+        ):
+            left, kept = (engine.generate(prompt(), sampling()) for _ in range(2))
+            assert next(left) == next(kept) == Text("first ")
+            left.close()  # type: ignore[attr-defined] # it is a generator
+            go_on.set()
+            assert text(list(kept)) == "second"
+
+    def test_closing_ends_what_all_threads_wait_for(self) -> None:
+        waiting = threading.Barrier(4, timeout=20)
+
+        def ask() -> None:
+            run = engine.generate(prompt(), sampling())
+            next(run)
+            waiting.wait()
+            list(run)
+
+        silent = threading.Event()
+        stream = events(said("first "), done=False)
+        with (
+            FaultyServer({"/v1/models": lists(), CHAT: falls_silent(stream, silent)}) as server,
+            open_engine("openai", setup(server, timeout_s=60.0)) as engine,
+            ThreadPoolExecutor(3) as pool,
+        ):
+            asked = [pool.submit(ask) for _ in range(3)]
+            waiting.wait()
+            engine.close()
+            assert all(isinstance(each.exception(timeout=20), EngineError) for each in asked)
+            silent.set()
 
 
 class TestIds:

@@ -8,6 +8,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,15 @@ from longctx.engines import vllm_backend, vllm_process
 from longctx.engines.base import Finish, Finished, Prefilled, Prompt, Sampling, Token, Warned, contiguous
 from longctx.engines.opening import EngineSetup, open_engine
 from longctx.engines.vllm_backend import opened
-from longctx.engines.vllm_options import AS_LONG_AS_FITS, Launch, block_tokens, environment, options, tensor_parallel
+from longctx.engines.vllm_options import (
+    AS_LONG_AS_FITS,
+    CONCURRENT,
+    Launch,
+    block_tokens,
+    environment,
+    options,
+    tensor_parallel,
+)
 from longctx.errors import DoesNotFit, EngineError, ExitCode
 from longctx.scout.config import ScoutConfig, read_config
 from longctx.vocabulary import SPECIALS, VOCABULARY_TOKENS, llama4, of_model
@@ -45,7 +54,8 @@ if behaviour == "refuses":
 if behaviour == "loads":
     time.sleep(600)
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], stdin=subprocess.DEVNULL, stdout=2)
-say(event="ready", version="9.9", dtype="bfloat16", context_tokens=5000, where="cpu", child=child.pid)
+say(event="ready", version="9.9", dtype="bfloat16", context_tokens=5000, where="cpu", concurrent=3,
+    is_guided=True, child=child.pid)
 stopped = []
 while line := sys.stdin.buffer.readline():
     order = json.loads(line)
@@ -57,6 +67,8 @@ while line := sys.stdin.buffer.readline():
     say(event="tokens", n=n, ids=[ids[0], len(ids), len(stopped)])
     if ids[0] == 13:
         os.kill(os.getpid(), signal.SIGKILL)
+    if ids[0] == 17:
+        say(event="unguided", n=n, reason="ValueError: " + order["sampling"]["schema"])
     if ids[0] == 14:
         say(event="refused", n=n, reason="ValueError: not such a prompt")
     elif ids[0] == 15:
@@ -291,6 +303,36 @@ def test_an_answer_that_is_interrupted_leaves_the_engine_usable(play: Callable[.
         assert isinstance(list(engine.generate(prompt(7), Sampling()))[-1], Finished)
 
 
+def test_each_thread_gets_the_events_of_its_own_prompt(play: Callable[..., EngineSetup]) -> None:
+    """Some are left open by the player: those are closed while others are on their way."""
+
+    def ask(first: int) -> list[object]:
+        run = engine.generate(prompt(first, first), Sampling())
+        return [event for event, _ in zip(run, range(5), strict=False) if isinstance(event, Token)][:2]
+
+    with opened(play()) as engine, ThreadPoolExecutor(8) as pool:
+        firsts = [16 if n % 3 == 0 else 100 + n for n in range(48)]
+        assert list(pool.map(ask, firsts)) == [[Token(first), Token(first)] for first in firsts]
+
+
+def test_a_schema_that_vllm_does_not_take_is_told(play: Callable[..., EngineSetup]) -> None:
+    with opened(play()) as engine:
+        events = list(engine.generate(prompt(17), Sampling(schema='{"a":"\x1b"}')))
+    (warned,) = [event.message for event in events if isinstance(event, Warned)]
+    assert warned.startswith("vLLM does not hold answers to this schema, they are only checked: ValueError: {")
+    assert warned.isprintable()
+    assert isinstance(events[-1], Finished)
+
+
+def test_only_a_setup_with_schemas_costs_a_tokenizer(play: Callable[..., EngineSetup], folder: Path) -> None:
+    shape, guided = read_config(folder), replace(play(), is_guided=True)
+    assert made(Launch.of(play(), folder), shape)["skip_tokenizer_init"] is True
+    assert made(Launch.of(guided, folder), shape)["skip_tokenizer_init"] is True  # there is none in the folder
+    assert made(Launch(model="m", is_guided=True), shape)["skip_tokenizer_init"] is False
+    with opened(play()) as engine:
+        assert (engine.limits().concurrent, engine.limits().is_guided) == (3, True)
+
+
 def test_ctrl_c_does_not_reach_vllm(play: Callable[..., EngineSetup]) -> None:
     with opened(play()) as engine:
         pid = engine._process._process.pid
@@ -425,9 +467,28 @@ def test_a_real_vllm(told: dict[str, Any]) -> None:
     assert told["stopped"] == {"ids": first["ids"][:2], "reason": "stop", "answer_tokens": 1}
     assert told["without_answer"] == {"ids": [], "answer_tokens": 0}
     assert told["drawn"][0] == told["drawn"][1] != first["ids"]
-    assert told["context_tokens"] == 1 << 20
+    assert told["limits"] == [1 << 20, CONCURRENT, True]
     assert told["killed"] == "vLLM has failed: its process was ended by signal 9"
     assert "does not fit the memory; the longest that does is" in told["too_long"]
     assert told["left"] == []
     assert told["stderr"] == ""
     assert "Initializing a V1 LLM engine" in told["log"]
+
+
+@pytest.mark.slow
+@needs_vllm
+def test_prompts_are_answered_together(told: dict[str, Any]) -> None:
+    assert told["together"] == 2 * told["alone"]
+    assert [tokens for tokens, *_ in told["alone"]] == [30] * 4
+    assert told["left_early"] == [200, True, 30]
+
+
+@pytest.mark.slow
+@needs_vllm
+def test_a_model_that_knows_nothing_is_held_to_a_schema(told: dict[str, Any]) -> None:
+    for text, warned in told["guided"]:
+        value = json.loads(text)
+        assert list(value) == ["flags", "tide"] and value["tide"] in ("high", "low", None)
+        assert len(value["flags"]) in (2, 3) and set(value["flags"]) <= {True, False}
+        assert not warned
+    assert "vLLM does not hold answers to this schema" in told["not_taken"][0]

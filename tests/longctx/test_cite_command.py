@@ -122,3 +122,37 @@ def test_a_corpus_of_standard_input_asks_for_its_sources(answer: Path) -> None:
     answer.write_text(json.dumps(value))
     result = run(answer)
     assert isinstance(result.exception, UsageError) and "standard input" in str(result.exception)
+
+
+@pytest.fixture
+def report(answer: Path, tmp_path: Path) -> Path:
+    """The folder of a report with two items."""
+    value = json.loads(answer.read_text())
+    items = [{"id": "height", "answer": value}, {"id": "later", "answer": None}, {"id": "\x1b[2J", "answer": value}]
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "report.json").write_text(json.dumps({"schema": "longctx.report/1", "items": items}))
+    return folder
+
+
+def test_a_report_names_its_items(report: Path) -> None:
+    both = "height [1] verified    tides.md:1\n\\x1b[2J [1] verified    tides.md:1\n"
+    for named in (report, report / "report.json"):
+        result = run(named)
+        assert (result.exit_code, result.stdout) == (0, both)
+    first, second = json.loads(run(report, "--json").stdout)["answers"]
+    assert (first["item"], second["item"], len(first["citations"])) == ("height", "\x1b[2J", 1)
+
+
+def test_a_report_whose_sources_changed(report: Path, tmp_path: Path) -> None:
+    (tmp_path / "tree/tides.md").write_text("New.\n\n" + TIDES)
+    assert run(report).stdout.startswith("height [1] moved       tides.md:1 -> tides.md:3\n")
+    (tmp_path / "tree/tides.md").unlink()
+    assert isinstance(run(report).exception, EvidenceGate)
+
+
+@pytest.mark.parametrize("content", [b"", b"[" * 100_000, b'{"schema": "longctx.report/1", "items": [4]}', b"\xff"])
+def test_a_report_that_is_none_is_one_line(report: Path, content: bytes) -> None:
+    (report / "report.json").write_bytes(content)
+    error = run(report).exception
+    assert isinstance(error, UsageError) and "\n" not in str(error)

@@ -7,7 +7,7 @@ import pytest
 from longctx.answer import Mode, Reading
 from longctx.commands.faces import Progress, reading_line
 from longctx.commands.pulse import Pulse
-from longctx.events import Notice, Planned, PrefillProgress, TextDelta
+from longctx.events import Notice, Planned, PrefillProgress, Stepped, TextDelta
 from longctx.narration import ProgressLine
 
 READING = Reading(mode=Mode.FULL, read_tokens=900, corpus_tokens=900)
@@ -108,3 +108,20 @@ def test_a_pulse_beats_only_while_nothing_is_shown() -> None:
             time.sleep(0.01)
     assert len(beats) >= 3
     assert not pulse._thread.is_alive()
+
+
+def test_of_a_summary_in_several_calls_each_is_said_and_shown() -> None:
+    line = Line()
+    progress = Progress(line)
+    progress.tell(Stepped(2, 14, "a.md … f.md"))
+    assert line.told == ["call 3 of 14: a.md … f.md"]
+    progress.tell(PrefillProgress(done=400, total=1000, cached=0))
+    progress._beat()
+    assert line.told[-1] == "reading: 400 of 1,000 tokens"
+    progress.tell(PrefillProgress(done=1000, total=1000, cached=0))
+    progress._beat()
+    assert line.told[-1].startswith("call 3 of 14: a.md … f.md: ")
+    progress.tell(TextDelta("It"))
+    count = len(line.told)
+    progress._beat()
+    assert len(line.told) == count

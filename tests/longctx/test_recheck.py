@@ -1,5 +1,6 @@
 import contextlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,14 @@ def test_a_renamed_file_is_known_by_its_bytes(make_tree: Make, open_corpus: Open
     assert check(corpus, citation(sha256=digest)) == [(Standing.MOVED, "new.md:2")]
 
 
+def test_a_name_that_is_no_utf8_is_known_as_a_report_spells_it(make_tree: Make, open_corpus: Open) -> None:
+    tree = make_tree({"tides.md": TIDES})
+    os.rename(tree / "tides.md", os.fsencode(tree) + b"/caf\xe9.md")
+    corpus = open_corpus(tree, index=False)
+    for name in ("caf\udce9.md", "caf\\udce9.md"):
+        assert check(corpus, citation(path=name, place=f"{name}:2")) == [(Standing.VERIFIED, f"{name}:2")]
+
+
 def test_what_was_never_found_is_unverified(make_tree: Make, open_corpus: Open) -> None:
     corpus = open_corpus(make_tree({"tides.md": TIDES}), index=False)
     for fields in (
@@ -118,10 +127,22 @@ def test_every_form_that_is_saved_is_read() -> None:
     assert read_saved(b"\xef\xbb\xbf" + json.dumps(one, indent=2).encode()) == read(one)
 
 
+def test_answers_of_a_report_have_the_ids_of_their_items() -> None:
+    items = [{"id": "a", "answer": saved(citation())}, {"id": "b", "answer": None}, {"id": "c", "answer": saved()}]
+    found = read({"schema": "longctx.report/1", "items": items})
+    assert [(each.item, len(each.citations)) for each in found] == [("a", 1), ("c", 0)]
+
+
 @pytest.mark.parametrize(
     "content",
     [
         b"",
+        json.dumps({"schema": "longctx.report/1"}).encode(),
+        json.dumps({"schema": "longctx.report/1", "items": []}).encode(),
+        json.dumps({"schema": "longctx.report/1", "items": {"id": "a"}}).encode(),
+        json.dumps({"schema": "longctx.report/1", "items": [{"id": "a", "answer": None}]}).encode(),
+        json.dumps({"schema": "longctx.report/1", "items": [{"id": 4, "answer": saved()}]}).encode(),
+        json.dumps({"schema": "longctx.report/1", "items": [{"id": "a", "answer": "x"}]}).encode(),
         b"# An answer\n\nThe tide turns [^1].\n",
         b"\xff\xfe",
         b"[" * 100_000,
@@ -150,9 +171,13 @@ def test_what_is_no_saved_answer_is_refused(content: bytes) -> None:
     assert raised.value.hint
 
 
-KEYS = st.sampled_from(["schema", "citations", "corpus", "id", "question", "turns", "answer", "chars", "quote"])
+KEYS = st.sampled_from(["schema", "citations", "corpus", "id", "question", "turns", "answer", "items", "quote"])
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just("longctx.answer/1"),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=5)
+    | st.sampled_from(["longctx.answer/1", "longctx.report/1"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=3), inner, max_size=5),
     max_leaves=12,
 )

@@ -20,8 +20,8 @@ from longctx.events import Answered, AnswerEvent, Notice, Planned
 from longctx.history import History
 from longctx.manifest import Entry
 from longctx.standing import is_aside
-from longctx.summarising import Scope, described, nearest, summarise, title, within
-from longctx.summary_form import Length, Style
+from longctx.summarising import described, nearest, summarise, within
+from longctx.summary_form import Length, Scope, Style, Summary
 
 MakeTree = Callable[[dict[str, str | bytes]], Path]
 OpenCorpus = Callable[..., Corpus]
@@ -58,14 +58,18 @@ def answer_of(events: Iterator[AnswerEvent]) -> Answer:
 
 
 def quoted(corpus: Corpus, *paths: str, length: Length = Length.MEDIUM, style: Style = Style.BULLETS) -> Answer:
-    return answer_of(summarise(corpus, None, Asking(), Scope(paths), length, style))
+    return answer_of(summarise(corpus, None, Asking(), Summary(scope=Scope(paths), length=length, style=style)))
+
+
+def short(*paths: str, style: Style = Style.BULLETS) -> Summary:
+    return Summary(scope=Scope(paths), length=Length.SHORT, style=style)
 
 
 # --- scope ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_title_says_what_of_and_how() -> None:
-    assert title(Scope(("docs/",)), Length.MEDIUM, Style.BULLETS) == "Summary of docs/ (medium, bullets)"
+    assert Summary(scope=Scope(("docs/",))).title == "Summary of docs/ (medium, bullets)"
     assert Scope().label == "the whole corpus"
     assert Scope(("a", "b", "c")).label == "a, b and c"
     assert Scope(("a", "b", "c", "d", "e")).label == "a, b, c and 2 more"
@@ -257,7 +261,7 @@ def test_what_is_looked_at_is_bounded_and_begins_with_what_tells_most() -> None:
 
 
 def test_a_digest_is_passages_for_a_model_too(project: Corpus) -> None:
-    digest = digested(project, within(project, Scope()), 12)
+    digest = digested(project, within(project, Scope()), Summary())
     assert all(0 <= excerpt.score <= 1 for excerpt in digest.excerpts)
     assert [e.score for e in digest.excerpts] == sorted((e.score for e in digest.excerpts), reverse=True)
 
@@ -317,7 +321,7 @@ def text_of(corpus: Corpus, prompt: Prompt) -> str:
 
 def test_a_model_is_ordered_a_summary_of_the_same_prompt_as_a_question(project: Corpus, engine: Recorder) -> None:
     dialogue = Dialogue(project, engine, Asking())
-    answer = answer_of(dialogue.summarise(Scope(), Length.LONG, Style.PROSE))
+    answer = answer_of(dialogue.summarise(Summary(length=Length.LONG, style=Style.PROSE)))
     answer_of(dialogue.ask("where is the office?"))
     assert answer.question == "Summary of the whole corpus (long, prose)"
     assert answer.answer_markdown == "It logs tides [^1]." and answer.citations[0].status is CitationStatus.VERIFIED
@@ -330,7 +334,7 @@ def test_a_model_is_ordered_a_summary_of_the_same_prompt_as_a_question(project: 
 
 
 def test_a_scope_is_named_to_the_model_by_names_and_ids(project: Corpus, engine: Recorder) -> None:
-    answer_of(summarise(project, engine, Asking(), Scope(("docs/",)), Length.SHORT, Style.OUTLINE))
+    answer_of(summarise(project, engine, Asking(), short("docs/", style=Style.OUTLINE)))
     ids = [entry.document_id for entry in within(project, Scope(("docs/",)))]
     sent = text_of(project, engine.prompts[0])
     assert f"these documents: docs/ ({ids[0]}-{ids[-1]}). Use no other document." in sent
@@ -357,7 +361,7 @@ def test_where_not_all_fits_the_scope_alone_is_sent_whole(
     make_tree: MakeTree, open_corpus: OpenCorpus, engine: Recorder
 ) -> None:
     corpus, engine.limit = open_corpus(make_tree(dict(LONG))), 32_000
-    plan, notices = planned(summarise(corpus, engine, Asking(), Scope(("b/",)), Length.SHORT, Style.BULLETS))
+    plan, notices = planned(summarise(corpus, engine, Asking(), short("b/")))
     assert plan.reading.mode is Mode.FOCUS and plan.reading.unread == () and plan.reading.partly == ()
     assert notices == [] and len(engine.prompts[0].ids) + 1024 <= 32_000
     sent = text_of(corpus, engine.prompts[0])
@@ -368,7 +372,7 @@ def test_a_scope_that_does_not_fit_is_read_in_part_and_says_so(
     make_tree: MakeTree, open_corpus: OpenCorpus, engine: Recorder
 ) -> None:
     corpus, engine.limit = open_corpus(make_tree(dict(LONG))), 24_000
-    plan, notices = planned(summarise(corpus, engine, Asking(), Scope(("a/",)), Length.SHORT, Style.BULLETS))
+    plan, notices = planned(summarise(corpus, engine, Asking(mode="focus"), short("a/")))
     told = {*plan.reading.unread, *plan.reading.partly}
     assert told and all(path.startswith("a/") for path in told)
     (notice,) = notices
@@ -382,13 +386,13 @@ def test_a_whole_corpus_that_must_be_sent_is_refused_where_it_does_not_fit(
 ) -> None:
     corpus, engine.limit = open_corpus(make_tree(dict(LONG))), 24_000
     with pytest.raises(DoesNotFit):
-        list(summarise(corpus, engine, Asking(mode="full"), Scope(), Length.SHORT, Style.BULLETS))
+        list(summarise(corpus, engine, Asking(mode="full"), short()))
 
 
 def test_a_summary_is_kept_as_a_turn_that_says_of_what_it_is(project: Corpus, tmp_path: Path) -> None:
     with History(tmp_path / "sessions.db") as history:
         dialogue = Dialogue(project, None, Asking(), history=history)
-        answer_of(dialogue.summarise(Scope(("docs/",)), Length.SHORT, Style.BULLETS))
+        answer_of(dialogue.summarise(short("docs/")))
         answer_of(dialogue.ask("what does the gauge send?"))
         assert dialogue.session is not None
         first, second = history.turns(dialogue.session)

@@ -1,0 +1,304 @@
+"""A report as it was asked for, carried out: all that it needs is opened, items are answered, files written."""
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import typer
+
+from ingest.interruption import undisturbed
+from ingest.naming import show
+from ingest.rules import Selection
+from longctx import __version__
+from longctx.commands.engine_options import EngineOptions
+from longctx.commands.options import Chosen
+from longctx.commands.prefixes import counted
+from longctx.commands.report_lines import ReportProgress, end_lines, failures
+from longctx.errors import Interrupted, ItemsFailed, UsageError
+from longctx.journal import Journal
+from longctx.quoting import QUOTES_SHOWN
+from longctx.reports import items, records
+from longctx.reports.assembly import Frame, made
+from longctx.reports.manifest import Format, LoadedManifest
+from longctx.reports.open_engine import OpenEngine
+from longctx.reports.outputs import JOURNAL, Outputs, prepared
+from longctx.reports.report import Evidence, State
+from longctx.reports.run import FailedFast, Planned, Run, Settled, Wish
+
+if TYPE_CHECKING:
+    from longctx.commands.report import Wanted
+    from longctx.corpus import Corpus
+    from longctx.engines.choice import Chosen as Picked
+    from longctx.reports.pictures import PagePictures
+    from longctx.request import Request
+    from longctx.settings import Settings
+
+SCHEMA = "longctx.run-summary/1"
+PROGRAM = f"longctx {__version__}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """A report as it was ordered: the manifest with what was typed above it."""
+
+    loaded: LoadedManifest
+    chosen: Chosen
+    engines: EngineOptions
+    wanted: "Wanted"
+    folder: Path
+    configured: "Settings"
+
+
+def carry_out(manifest: Path, chosen: Chosen, engines: EngineOptions, wanted: "Wanted") -> None:
+    """Write the report of a manifest; raises ItemsFailed where items failed, and Interrupted."""
+    from longctx.reports.manifest_file import read
+
+    loaded = _with_typed(read(manifest), wanted)
+    engines = _with_manifest(engines, loaded)
+    folder = _folder(loaded, wanted.output)
+    configured = engines.settings(chosen)
+    ordered = Ordered(
+        loaded=loaded, chosen=chosen, engines=engines, wanted=wanted, folder=folder, configured=configured
+    )
+    picked = _picked(ordered)
+    with chosen.corpus(_request(ordered)) as (corpus, _):
+        works = items.on_paper(loaded, corpus)
+        with ReportProgress(len(works), quiet=chosen.quiet) as progress, ExitStack() as stack:
+            writer = stack.enter_context(_opened(ordered, corpus, picked, works, progress))
+            is_stopped = not _answered(writer, progress)
+            _told(writer, progress, as_json=wanted.as_json)
+    if is_stopped:
+        done = sum(item.state is State.DONE for item in writer.run.items)
+        what = f"interrupted; {done:,} of {counted(len(writer.run.items), 'item')} done and kept"
+        raise Interrupted(what, "the same command goes on")
+    if failed := failures(writer.run.items):
+        raise ItemsFailed(failed, "the same command asks these again, and nothing else")
+
+
+class Writer:
+    """A run whose items go into a report as they come."""
+
+    def __init__(self, run: Run, journal: Journal, past: records.Past, frame: Frame, outputs: Outputs) -> None:
+        self.run, self.outputs = run, outputs
+        self.asked = 0
+        self._journal, self._past, self._frame = journal, past, frame
+        self._begun_s = time.time()
+
+    def begin(self, planned: Planned) -> None:
+        """Say in the journal that a run begins, and write the report before its first item."""
+        self.asked = sum(planned.asked.values())
+        engine = {name: text for name, text in asdict(self.run.engine).items() if text}
+        at = round(self._begun_s, 3)
+        row = records.Began(schema=records.SCHEMA, program=PROGRAM, at=at, engine=engine, items=self.asked)
+        self._journal.append(records.plain(row))
+        self.write()
+
+    def write(self) -> None:
+        """Write the report as it is by now."""
+        rows = self.run.items
+        self.outputs.write(self._frame.report(rows, made(PROGRAM, self._past, self._begun_s, time.time())))
+
+    def end(self) -> None:
+        """Write the report, and say in the journal that the run has ended; nothing interrupts that."""
+        with undisturbed():
+            self.write()
+            if self.asked:
+                states = [item.state for item in self.run.items]
+                done, failed = states.count(State.DONE), states.count(State.FAILED)
+                self._journal.append(records.plain(records.Ended(at=round(time.time(), 3), done=done, failed=failed)))
+
+
+def _with_typed(loaded: LoadedManifest, wanted: "Wanted") -> LoadedManifest:
+    """The manifest with the forms that were typed, and with verified citations where they were asked of all."""
+    manifest = loaded.manifest
+    output = msgspec.structs.replace(manifest.output, formats=_formats(wanted.form) or manifest.output.formats)
+    question = manifest.question
+    if wanted.require_verified:
+        question = tuple(msgspec.structs.replace(each, require_verified=True) for each in question)
+    return msgspec.structs.replace(loaded, manifest=msgspec.structs.replace(manifest, output=output, question=question))
+
+
+def _formats(typed: Sequence[str] | None) -> tuple[Format, ...]:
+    names = [name.strip().lower() for each in typed or () for name in each.split(",")]
+    for name in names:
+        if name not in tuple(Format):
+            raise UsageError(f"--format {show(name)}: there is no such form", f"one of {', '.join(Format)}")
+    return tuple(dict.fromkeys(Format(name) for name in names))
+
+
+def _with_manifest(engines: EngineOptions, loaded: LoadedManifest) -> EngineOptions:
+    """What was typed of the engine, and what the manifest says where nothing was."""
+    part = loaded.manifest.engine
+    return replace(
+        engines,
+        engine=engines.engine or (None if engines.base_url else part.name),
+        mode=engines.mode or part.mode,
+        max_tokens=part.max_tokens if engines.max_tokens is None else engines.max_tokens,
+        temperature=part.temperature if engines.temperature is None else engines.temperature,
+        seed=part.seed if engines.seed is None else engines.seed,
+    )
+
+
+def _folder(loaded: LoadedManifest, typed: Path | None) -> Path:
+    """Where the report goes."""
+    if typed is not None:
+        return typed
+    return Path(loaded.folder) / (loaded.manifest.output.folder or f"{loaded.name}-report")
+
+
+def _picked(ordered: Ordered) -> "Picked":
+    """Who answers; what is wrong with its name or model is said before a corpus is read."""
+    from longctx import opening
+    from longctx.setup import engine_setup
+
+    stored, guided = not ordered.engines.no_cache, bool(ordered.loaded.schemas)
+    setup = engine_setup(ordered.configured, stored=stored, guided=guided)
+    return opening.pick(ordered.configured.engine, setup, None, None)
+
+
+def _request(ordered: Ordered) -> "Request":
+    """What is read: the manifest's sources from its folder on, or those that were typed."""
+    from longctx.reports.sources import with_rules
+
+    chosen, loaded = ordered.chosen, ordered.loaded
+    typed = list(ordered.wanted.corpus or ())
+    from_manifest = not typed and chosen.from_file is None
+    inputs = list(loaded.manifest.corpus.paths) if from_manifest else typed
+    if not inputs and chosen.from_file is None:
+        raise UsageError(f"{show(loaded.path)} names no corpus", "name one: --corpus PATH, or [corpus] paths in it")
+    request = chosen.request(inputs, ordered.configured)
+    if from_manifest:
+        request = replace(request, folder=loaded.folder)
+    include, exclude, only = (tuple(each or ()) for each in (chosen.include, chosen.exclude, chosen.only))
+    rules = Selection(include, exclude, only)
+    own = [str(ordered.folder), os.path.join(loaded.folder, os.path.basename(loaded.path))]
+    return with_rules(request, loaded.manifest.corpus, rules, own)
+
+
+@contextmanager
+def _opened(
+    ordered: Ordered, corpus: "Corpus", picked: "Picked", works: Sequence[items.Work], progress: ReportProgress
+) -> Iterator[Writer]:
+    """The journal, the engine, the run and its outputs, open until the block ends."""
+    from longctx import opening
+
+    only = items.chosen(works, ordered.wanted.named) if ordered.wanted.named else None
+    if said := prepared(ordered.folder):
+        progress.say(f"longctx: {said}")
+    place = ordered.folder / JOURNAL
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(place))
+        past = records.read(journal, str(place))
+        progress.say(picked.why)
+        with progress.during(f"opening the engine {picked.name}"):
+            engine = stack.enter_context(OpenEngine(lambda: opening.opened(picked)))
+        digest = items.corpus_digest(corpus)
+        pictures = stack.enter_context(_pictures(ordered, corpus, past, digest))
+        wish = Wish(
+            only=only,
+            force=ordered.wanted.force,
+            fail_fast=ordered.wanted.fail_fast,
+            jobs=ordered.wanted.jobs or ordered.loaded.manifest.engine.jobs or engine.concurrent,
+        )
+        asking = ordered.engines.asking(ordered.configured, quotes=QUOTES_SHOWN)
+        run = Run(corpus, engine, asking, works, journal, past, wish, draw=pictures.draw, restore=pictures.restore)
+        frame = Frame(ordered.loaded, corpus, engine.identity, run.settings, items.wording_digest())
+        outputs = Outputs(ordered.folder, ordered.loaded.manifest.output.formats, pictures.read)
+        yield Writer(run, journal, past, frame, outputs)
+
+
+class Drawing:
+    """How the cited pages of an item become pictures: not at all where the manifest wants none."""
+
+    def draw(self, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+        """The evidence with its pictures."""
+        return tuple(evidence)
+
+    def restore(self, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+        """Evidence of an earlier run; what is missing of its pictures is drawn again."""
+        return tuple(evidence)
+
+    def read(self, _name: str) -> bytes | None:
+        """A picture by its name."""
+        return None
+
+
+class PageDrawing(Drawing):
+    """Pictures of the pages of PDFs, in the report's folder."""
+
+    def __init__(self, pictures: "PagePictures") -> None:
+        self._pictures = pictures
+
+    def draw(self, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+        """The evidence with its pictures."""
+        return self._pictures.drawn(evidence)
+
+    def restore(self, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
+        """Evidence of an earlier run; what is missing of its pictures is drawn again."""
+        lacks = any(each.picture and self.read(each.picture) is None for each in evidence)
+        return self._pictures.drawn(evidence) if lacks else tuple(evidence)
+
+    def read(self, name: str) -> bytes | None:
+        """A picture by its name."""
+        return self._pictures.read(name)
+
+
+@contextmanager
+def _pictures(ordered: Ordered, corpus: "Corpus", past: records.Past, digest: str) -> Iterator[Drawing]:
+    """How pages are drawn; those that the report has already count among the most it may have."""
+    if not ordered.loaded.manifest.output.pictures:
+        yield Drawing()
+        return
+    from longctx.reports.pictures import PagePictures
+
+    results = [result for result in past.results.values() if result.parts.corpus == digest]
+    kept = {each.picture for result in results for each in result.evidence if each.picture}
+    with PagePictures(ordered.folder, corpus, corpus.request.password, kept) as pictures:
+        yield PageDrawing(pictures)
+
+
+def _answered(writer: Writer, progress: ReportProgress) -> bool:
+    """Answer the items and write the report, now and then and in the end; whether nobody stopped it before that."""
+    try:
+        for event in writer.run.events():
+            match event:
+                case Planned() if event.asked:
+                    writer.begin(event)
+                case Settled() if event.was_asked and writer.outputs.is_due:
+                    writer.write()
+            progress.told(event)
+    except KeyboardInterrupt:
+        writer.end()
+        return False
+    except FailedFast:
+        pass
+    writer.end()
+    return True
+
+
+def _told(writer: Writer, progress: ReportProgress, *, as_json: bool) -> None:
+    """What became of the items and where the report is: for a person, and where that is wanted for a program."""
+    progress.end()
+    for line in end_lines(writer.run.items, writer.outputs.paths):
+        progress.say(line)
+    if as_json:
+        typer.echo(json.dumps(_summary(writer), indent=2))
+
+
+def _summary(writer: Writer) -> dict[str, Any]:
+    rows = writer.run.items
+    return {
+        "schema": SCHEMA,
+        "items": len(rows),
+        "done": sum(item.state is State.DONE for item in rows),
+        "asked": writer.asked,
+        "failed": [{"id": item.id, "error": item.error} for item in rows if item.state is State.FAILED],
+        "pending": [item.id for item in rows if item.state is State.PENDING],
+        "outputs": [str(path) for path in writer.outputs.paths],
+    }

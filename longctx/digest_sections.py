@@ -1,0 +1,207 @@
+"""What is quoted under the headings that a summary is to have, or to the question that it is to bear on: no model.
+
+Search finds it by the words of a heading or question, within the summary's documents alone; headings that every
+reader knows (overview, entry points, numbers) take what the digest of the documents has for them.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ingest.document import Document, Kind
+from longctx import evidence, modules
+from longctx.corpus import index_key
+from longctx.digest import ABOUT, BEGINS, Digest, Group, Item
+from longctx.evidence import Found, Quote
+from longctx.manifest import Entry
+from longctx.recap import present_path
+
+if TYPE_CHECKING:
+    from longctx.corpus import Corpus
+
+WIDE = 4  # times as many items are looked at as are quoted
+HITS, HITS_OF_PART = 60, 2000  # passages asked of search: of a whole corpus, of a part of it
+SAID_MOST = 240  # characters of code
+SAME_DOCUMENT = 0.5  # what a hit elsewhere in its document is worth to an item
+# What is quoted under a heading has so much of the weight of its words, and of two words both.
+LEAST_SHARE, OF_A_HEADING = 0.3, 1.2
+NOTHING_BEARS = "Nothing in it bears on the focus by its words: this is the summary without it."
+
+
+@dataclass(frozen=True)
+class Searched:
+    """Search within some texts of a corpus; each is loaded once."""
+
+    corpus: "Corpus"
+    entries: Mapping[str, Entry]
+    loaded: dict[str, Document]
+
+    @classmethod
+    def within(cls, corpus: "Corpus", entries: Iterable[Entry]) -> "Searched":
+        """Search within these."""
+        return cls(corpus, {index_key(entry): entry for entry in entries}, {})
+
+    def passages(self, words: str) -> Found:
+        """What bears on some words."""
+        is_whole = len(self.entries) == sum(entry.state == "current" for entry in self.corpus.entries)
+        found = evidence.search(self.corpus.index, words, HITS if is_whole else HITS_OF_PART)
+        return Found(found.query, tuple(hit for hit in found.hits if hit.digest in self.entries)[:HITS])
+
+    def of_a_heading(self, words: str, wide: Digest, most: int) -> list[Item]:
+        """What has the words of a heading in it, best first: of the digest, then of what search quotes."""
+        query = replace(self.passages(words).query, absent=0.0)
+        least = max(LEAST_SHARE, min(1.0, OF_A_HEADING / max(1, len(query.terms)))) - 1e-6
+        shares = {item: query.share(query.found_in(item.said, item.name, item.heading)) for item in wide.items}
+        ours = sorted(wide.items, key=lambda item: -shares[item] * item.worth)
+        quoted = self.quotes(words, most)
+        shares |= {item: query.share(query.found_in(item.said, item.name)) for item in quoted}
+        return apart(item for item in (*ours, *quoted) if shares[item] >= least)[:most]
+
+    def quotes(self, words: str, most: int) -> list[Item]:
+        """What search quotes for some words, best first; nothing where too little is said of them."""
+        said = evidence.quotes(self.passages(words), self._load, most)
+        return apart(map(self._item, said.quotes)) if said.found else []
+
+    def _load(self, key: str) -> Document:
+        if key not in self.loaded:
+            self.loaded[key] = self.corpus.document(self.entries[key])
+        return self.loaded[key]
+
+    def _item(self, quote: Quote) -> Item:
+        """A quote; of code what the function says of itself in which it stands, else its first line."""
+        entry, document = self.entries[quote.digest], self._load(quote.digest)
+        about = modules.around(document, quote.start, quote.end) if document.kind is Kind.CODE else None
+        start, end = about.whole if about else (_behind_headings(document, quote), quote.end)
+        says = about.says if about else None
+        said = (
+            modules.without_marks(document.text[slice(*says)]) if says else " ".join(document.text[start:end].split())
+        )
+        return Item(
+            entry=entry,
+            path=present_path(self.corpus, entry),
+            start=start,
+            end=end,
+            said=said if document.kind is not Kind.CODE or len(said) <= SAID_MOST else f"{said[: SAID_MOST - 1]}…",
+            worth=min(1.0, quote.score),
+            name=about.name if about else quote.name,
+            is_code=document.kind is Kind.CODE and says is None,
+            is_markdown=document.kind in (Kind.MARKDOWN, Kind.NOTEBOOK),
+        )
+
+
+def _behind_headings(document: Document, quote: Quote) -> int:
+    """Where a quote begins without the headings before it, which are no sentences; as it is where there is no more."""
+    headings = _HEADING_LINES.match(document.text, quote.start, quote.end)
+    return headings.end() if headings and headings.end() < quote.end and document.kind is Kind.MARKDOWN else quote.start
+
+
+_HEADING_LINES = re.compile(r"(?:#{1,6}[ \t][^\n]*+\n\s*+)+")
+
+
+def apart(items: Iterable[Item]) -> list[Item]:
+    """The items in order without those that overlap one before them."""
+    kept = list[Item]()
+    for item in items:
+        if all(item.entry != each.entry or item.end <= each.start or each.end <= item.start for each in kept):
+            kept.append(item)
+    return kept
+
+
+def sectioned(
+    corpus: "Corpus", entries: Sequence[Entry], wide: Digest, sections: Sequence[str], focus: str, most: int
+) -> Digest:
+    """Under each heading what is found for it, not twice the same; a heading without any stays, empty."""
+    searched, taken = Searched.within(corpus, entries), list[Item]()
+    each, groups = max(2, most // len(sections)), list[Group]()
+    for section in sections:
+        known = [] if focus else _known(section, wide)
+        found = searched.of_a_heading(f"{section} {focus}".strip(), wide, 2 * each) if len(known) < each else []
+        chosen = apart((*taken, *known, *found))[len(taken) :][:each]
+        taken += chosen
+        groups.append(Group(section, tuple(chosen), is_section=True))
+    return replace(wide, groups=tuple(groups))
+
+
+def focused(corpus: "Corpus", entries: Sequence[Entry], wide: Digest, plain: Digest, focus: str, most: int) -> Digest:
+    """What answers the question first, then of the digest what stands near what search finds for it."""
+    searched = Searched.within(corpus, entries)
+    items = searched.quotes(focus, (most + 1) // 2)
+    if not items:
+        return replace(plain, note=NOTHING_BEARS)
+    near = _near(searched.passages(focus), searched.entries)
+    others = apart((*items, *wide.items))[len(items) :]
+    ranked = sorted(others, key=lambda item: -item.worth * near(item))[: most - len(items)]
+    kept = {(item.entry, item.start) for item in ranked if near(item) > 0}
+    groups = [replace(g, items=tuple(i for i in g.items if (i.entry, i.start) in kept)) for g in wide.groups]
+    return replace(wide, groups=(Group(focus, tuple(items), is_section=True), *(g for g in groups if g.items)))
+
+
+def _near(found: Found, entries: Mapping[str, Entry]) -> Callable[[Item], float]:
+    """How much of what search found stands about an item."""
+    best = dict[Entry, float]()
+    for hit in found.hits:
+        entry = entries[hit.digest]
+        best[entry] = max(best.get(entry, 0.0), hit.score)
+
+    def near(item: Item) -> float:
+        there = [
+            h.score for h in found.hits if entries[h.digest] == item.entry and h.start < item.end and item.start < h.end
+        ]
+        return max([*there, SAME_DOCUMENT * best.get(item.entry, 0.0)])
+
+    return near
+
+
+# --- headings that every reader knows --------------------------------------------------------------------------------
+
+
+def _known(section: str, wide: Digest) -> list[Item]:
+    """What the digest has for a heading, best first."""
+    for pattern, takes in _HEADINGS:
+        if pattern.search(section):
+            return takes(wide)
+    return []
+
+
+def _best(wide: Digest) -> list[Item]:
+    """What the documents say they are, else what is worth most."""
+    about = [item for group in wide.groups if group.title == ABOUT for item in group.items]
+    return about or sorted((item for item in wide.items if not item.is_code), key=lambda item: -item.worth)
+
+
+def _begins(wide: Digest) -> list[Item]:
+    return [item for group in wide.groups if group.title == BEGINS for item in group.items]
+
+
+def _modules(wide: Digest) -> list[Item]:
+    """One of each folder in turn."""
+    folders = [g.items for g in wide.groups if g.is_path and (g.title.endswith("/") or not g.title)]
+    longest = max(map(len, folders), default=0)
+    return [items[n] for n in range(longest) for items in folders if n < len(items)]
+
+
+def _numbers(wide: Digest) -> list[Item]:
+    """Sentences with numbers in them."""
+    counts = {item: len(re.findall(r"\d+", item.said)) for item in wide.items}
+    stated = (item for item in wide.items if counts[item] and len(_WORDS.findall(item.said)) >= WORDS_LEAST)
+    return sorted(stated, key=lambda item: (-counts[item], -item.worth))
+
+
+WORDS_LEAST = 6
+_WORDS = re.compile(r"[^\W\d_]{2,}")
+
+
+def _heading(words: str) -> re.Pattern[str]:
+    return re.compile(rf"^(?:the )?(?:{words})$", re.IGNORECASE)
+
+
+_HEADINGS: tuple[tuple[re.Pattern[str], Callable[[Digest], list[Item]]], ...] = (
+    (
+        _heading(r"overview|summary|abstract|purpose|introduction|(?:key|main) (?:points|findings|ideas)|what it is"),
+        _best,
+    ),
+    (_heading(r"entry points?|where it begins|commands?|how to start"), _begins),
+    (_heading(r"(?:main )?(?:architecture|structure|modules?|components?|packages|parts)"), _modules),
+    (_heading(r"(?:key )?(?:numbers|figures|quantities|amounts)"), _numbers),
+)

@@ -1,0 +1,200 @@
+"""What a report says of itself in words, the same in each of its forms. Every phrase is safe to show."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from ingest.naming import show
+from longctx.durations import duration
+from longctx.export import MEANINGS, Footnote, conduct, footnotes
+from longctx.reports.report import DocumentRow, Evidence, Item, Kind, Report, State
+
+SIGNS = {State.PENDING: "…", State.DONE: "✓", State.FAILED: "✗"}
+STATES = {State.PENDING: "not yet asked", State.DONE: "done", State.FAILED: "failed"}
+SECTIONS = {Kind.SUMMARY: "Summary", Kind.QUESTION: "Questions", Kind.DOCUMENT: "Documents"}  # in this order
+FILES = {"skipped": "Left out", "partly_read": "Read in part", "remarks": "Remarks"}  # what is said of some
+CHECK = "longctx cite check report.json"
+LONGEST_NAME = 160  # characters of a path or title on paper
+SETTING_MOST = 400
+HASH_SHOWN = 12
+
+
+def standing(report: Report) -> str:
+    """How far it is: `7 of 12 items, 1 failed`, or `12 items`."""
+    count = len(report.items)
+    items = f"{count:,} item" + ("" if count == 1 else "s")
+    if report.done == count:
+        return items
+    return f"{report.done:,} of {items}" + (f", {report.failed:,} failed" if report.failed else "")
+
+
+def extent(report: Report) -> str:
+    """How large the corpus is and what of it was left out."""
+    files, tokens = (report.corpus.get(name) for name in ("files", "tokens"))
+    parts = [f"{files:,} documents"] if isinstance(files, int) else []
+    parts += [f"{tokens:,} tokens"] if isinstance(tokens, int) else []
+    left_out = rows(report.corpus, "skipped")
+    return ", ".join([*parts, *([f"{len(left_out):,} left out"] if left_out else [])])
+
+
+def author(report: Report) -> str:
+    """What answered."""
+    if is_quoted(report):
+        return "quotations chosen by the program"
+    kind, model, where = (name(str(report.engine.get(each) or "")) for each in ("kind", "model", "where"))
+    return f"{kind}{f' {model}' if model else ''}{f' on {where}' if where else ''}"
+
+
+def is_quoted(report: Report) -> bool:
+    """No model has written anything in it."""
+    return report.engine.get("kind") == "evidence"
+
+
+def notices(report: Report) -> Iterator[str]:
+    """What a reader must know before anything else."""
+    if is_quoted(report):
+        yield "No model wrote this: every answer is made of quotations that the program found in the documents."
+    if pending := sum(item.state is State.PENDING for item in report.items):
+        yield (
+            f"This report is not complete: {pending:,} of {len(report.items):,} items have not been asked yet. "
+            f"longctx report {name(report.manifest)} goes on with them."
+        )
+    if failed := [item for item in report.items if item.state is State.FAILED]:
+        few = ", ".join(name(item.id) for item in failed[:8]) + (" and others" if len(failed) > 8 else "")
+        yield f"{len(failed):,} of {len(report.items):,} items failed: {few}."
+    if sum(not each.is_current for item in report.items for each in item.evidence):
+        yield "Some citations are of texts that their files no longer have; they are marked as out of date."
+
+
+def told(item: Item) -> list[str]:
+    """What is to be known of an answer, a phrase each."""
+    counted = [citations(item)] if item.evidence else []
+    return counted + ([line(each, SETTING_MOST) for each in conduct(item.answer)] if item.answer else [])
+
+
+def citations(item: Item) -> str:
+    """`14 citations, 13 verified`."""
+    count, sound = len(cited(item)), sum(map(is_sound, cited(item)))
+    return f"{count:,} citation{'' if count == 1 else 's'}, {sound:,} verified"
+
+
+def is_sound(evidence: Evidence) -> bool:
+    """The quote stands where it is said to stand, in the text that its file has."""
+    return evidence.status == "verified" and evidence.is_current
+
+
+def cited(item: Item) -> tuple[Evidence, ...]:
+    """The citations of an item, one for each number."""
+    return tuple({each.n: each for each in item.evidence}.values())
+
+
+def notes(item: Item) -> tuple[Footnote, ...]:
+    """The citations of an item as footnotes."""
+    found = footnotes({"citations": [msgspec.structs.asdict(each) for each in cited(item)]})
+    return tuple(replace(note, place=line(note.place)) for note in found)
+
+
+def legend(report: Report) -> str:
+    """What the states of citations mean that stand in the report; empty where all are verified."""
+    states = {each.status for item in report.items for each in item.evidence} & MEANINGS.keys()
+    if not states - {"verified"}:
+        return ""
+    return "; ".join(f"{state}: {MEANINGS[state]}" for state in MEANINGS if state in {*states, "verified"}) + "."
+
+
+def facts(report: Report) -> list[tuple[str, str]]:
+    """How the report was made, but for when: a name and its value each."""
+    settings = [(f"setting {name(key)}", _setting(value)) for key, value in report.settings.items()]
+    every = [
+        ("manifest", name(report.manifest)),
+        ("manifest sha256", name(report.manifest_sha256)),
+        ("sources", ", ".join(map(name, report.sources[:20])) + (" and others" if len(report.sources) > 20 else "")),
+        ("corpus", name(str(report.corpus.get("id") or ""))),
+        ("engine", author(report)),
+        *((f"engine {name(key)}", _setting(report.engine[key])) for key in sorted(report.engine) if key not in _SAID),
+        *settings,
+        ("wording", name(report.wording)),
+    ]
+    return [(key, value) for key, value in every if value]
+
+
+def occasion(report: Report) -> list[tuple[str, str]]:
+    """When and how long: what differs between two reports that say the same."""
+    made, (cached, prompt) = report.made, cached_tokens(report)
+    every = [
+        ("program", name(made.program)),
+        ("begun", name(made.begun)),
+        ("written", name(made.written)),
+        ("runs", f"{made.runs:,}"),
+        ("time", duration(made.wall_s)),
+        ("tokens from the cache", f"{cached:,} of {prompt:,} ({100 * cached / prompt:.0f} %)" if prompt else ""),
+    ]
+    return [(key, value) for key, value in every if value]
+
+
+def cached_tokens(report: Report) -> tuple[int, int]:
+    """How many tokens of prompts were taken from a cache, and how many there were of items that tell."""
+    told = [tokens(item) for item in report.items]
+    return sum(cached or 0 for _, cached in told), sum(prompt or 0 for prompt, cached in told if cached is not None)
+
+
+def tokens(item: Item) -> tuple[int | None, int | None]:
+    """The tokens of an item's prompts, and those of them that came from a cache."""
+    counts = (item.answer or {}).get("tokens")
+    prompt, cached = (counts.get(each) if isinstance(counts, Mapping) else None for each in ("prompt", "cached"))
+    return (prompt if isinstance(prompt, int) else None), (cached if isinstance(cached, int) else None)
+
+
+def rows(corpus: Mapping[str, Any], part: str) -> list[tuple[str, str]]:
+    """Files of a part of the corpus (`skipped`, `partly_read`, `remarks`), each with the reason."""
+    listed = corpus.get(part)
+    found = [row for row in listed if isinstance(row, Mapping)] if isinstance(listed, list | tuple) else []
+    return [(name(str(row.get("path", ""))), _reason(row)) for row in found]
+
+
+def question_text(item: Item) -> str:
+    """What was asked, where its title does not say it whole."""
+    text = item.text.strip()
+    return "" if text == item.title.strip() or item.kind is not Kind.QUESTION else text
+
+
+def document_note(row: DocumentRow) -> str:
+    """What is to be said of a document besides its figures."""
+    also = f"also {', '.join(map(name, row.also[:3]))}{' and others' if len(row.also) > 3 else ''}" if row.also else ""
+    status = "" if row.status == "read" and not row.detail else name(f"{row.status}: {row.detail}".removesuffix(": "))
+    return "; ".join(filter(None, [status, also]))
+
+
+def name(text: str, most: int = LONGEST_NAME) -> str:
+    """A path or another name in one line; of a long one the middle is left out."""
+    shown = show(text if len(text) <= 4 * most else text[: 2 * most] + text[-2 * most :])
+    return shown if len(shown) <= most else f"{shown[: most // 3]}…{shown[most // 3 - most + 1 :]}"
+
+
+def tail(path: str, most: int) -> str:
+    """The end of a path in one line, where there is no room for all of it."""
+    shown = show(path[-4 * most :])
+    return shown if len(shown) <= most else f"…{shown[1 - most :]}"
+
+
+def line(text: str, most: int = LONGEST_NAME) -> str:
+    """A text in one line; of a long one the end is left out."""
+    said = " ".join(text[: 4 * most].split())
+    return said if len(said) <= most else said[: most - 1] + "…"
+
+
+_SAID = ("kind", "model", "where")
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    reason, detail = str(row.get("reason") or ""), str(row.get("detail") or "")
+    return line(f"{reason}: {detail}" if reason and detail else reason or detail, SETTING_MOST)
+
+
+def _setting(value: Any) -> str:
+    if value is None or value == "":
+        return ""
+    return name(value if isinstance(value, str) else json.dumps(value), SETTING_MOST)

@@ -1,0 +1,243 @@
+"""`longctx summarize`: what it writes, that a run which was stopped goes on, and what it says of what failed."""
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from longctx import cli
+
+MakeTree = Callable[[dict[str, str | bytes]], Path]
+
+FILES: dict[str, str | bytes] = {
+    "docs/tides.md": "# Tides\n\nThe spring tide at the north mole reaches seven metres in March.\n",
+    "docs/risks.md": "# Risks\n\nThe greatest risk at the mole is a storm surge at spring tide.\n",
+    "light.md": "# Light\n\nThe lighthouse on Gannet Rock stands 38 metres high above the sea.\n",
+}
+MOLES: dict[str, str | bytes] = {
+    f"{n:02}.md": f"# Mole {n}\n\n" + f"The tide at mole {n} reaches {n} metres in spring. " * 40 for n in range(30)
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def run_(*words: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["longctx", "summarize", *map(str, words)])
+        try:
+            code = int(cli.main())
+        except SystemExit as end:
+            code = int(end.code or 0)
+        said = capsys.readouterr()
+        assert "Traceback" not in said.err
+        return Done(code, said.out, said.err)
+
+    return run_
+
+
+@pytest.fixture
+def scripted(tmp_path: Path) -> Callable[..., tuple[str, ...]]:
+    """The options for an engine that says this."""
+
+    def write(text: str) -> tuple[str, ...]:
+        path = tmp_path / "script.toml"
+        path.write_text(text)
+        return "-e", "scripted", "-m", str(path)
+
+    return write
+
+
+def kept(home: Path) -> list[Path]:
+    return sorted((home / "longctx" / "state" / "summaries").glob("*"))
+
+
+# --- what is written ------------------------------------------------------------------------------------------------
+
+
+def test_without_a_model_it_quotes_and_says_so(make_tree: MakeTree, run: Run) -> None:
+    done = run(make_tree(FILES))
+    assert done.code == 0 and "The spring tide at the north mole reaches seven metres in March. [^" in done.out
+    assert re.search(r"\[\^\d\]: docs/tides\.md:3 \(verified\)", done.out)
+    assert "no model wrote this summary" in done.err
+
+
+def test_a_folder_and_a_file_of_what_is_read(make_tree: MakeTree, run: Run) -> None:
+    done = run(make_tree(FILES), "--folder", "docs/risks.md", "--folder", "light.md", "--json")
+    answer = json.loads(done.out)
+    assert {citation["path"] for citation in answer["citations"]} == {"docs/risks.md", "light.md"}
+    assert answer["question"] == "Summary of docs/risks.md and light.md (medium, bullets)"
+
+
+def test_sections_have_what_is_found_for_them_and_say_where_nothing_is(make_tree: MakeTree, run: Run) -> None:
+    out = run(make_tree(FILES), "--sections", "risks, height of the lighthouse ,crabs", "-q").out
+    sections = dict(re.findall(r"### (.+)\n\n((?:.+\n)+)", out))
+    assert list(sections) == ["risks", "height of the lighthouse", "crabs"]
+    assert "storm surge" in sections["risks"] and "38 metres" in sections["height of the lighthouse"]
+    assert sections["crabs"] == "Nothing was found for it.\n"
+
+
+def test_a_focus_comes_first_and_says_where_nothing_bears_on_it(make_tree: MakeTree, run: Run) -> None:
+    tree = make_tree(FILES)
+    found = run(tree, "--focus", "what is the risk of a surge?")
+    assert found.out.startswith("### what is the risk of a surge?\n\n- `docs/risks.md`: The greatest risk")
+    assert "Nothing in it bears" in run(tree, "--focus", "xylophones zithers").err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--sections", " , "), "names none"),
+        (("--focus", "  "), "is empty"),
+        (("--sections", ",".join(map(str, range(40)))), "at most 30"),
+        (("--focus", "x" * 3000), "more than 2,000"),
+        (("--folder", "doc"), "doc is not in this corpus"),
+        (("--length", "huge"), "huge"),
+    ],
+)
+def test_what_can_not_be_understood_is_refused(
+    make_tree: MakeTree, run: Run, words: tuple[str, ...], says: str
+) -> None:
+    done = run(make_tree(FILES), *words)
+    assert done.code == 2 and says in done.err and done.out == ""
+
+
+SCRIPT = """
+[[answer]]
+match = "Write a summary"
+text = 'Tides rise [{id:docs/tides.md}: "spring tide at the north mole reaches seven metres"]. They fall.'
+"""
+
+
+def test_a_model_is_followed_as_it_writes_and_the_summary_is_a_turn(
+    make_tree: MakeTree, run: Run, scripted: Callable[..., tuple[str, ...]]
+) -> None:
+    done = run(make_tree(FILES), *scripted(SCRIPT))
+    assert done.out == "Tides rise [^1]. They fall.\n\n[^1]: docs/tides.md:3 (verified)\n"
+    assert re.search(r"session \w+: longctx ask -c", done.err) and "1 of 2 sentences cited" in done.err
+
+
+def test_events_as_lines(make_tree: MakeTree, run: Run, scripted: Callable[..., tuple[str, ...]]) -> None:
+    rows = [json.loads(line) for line in run(make_tree(FILES), "--jsonl", *scripted(SCRIPT)).out.splitlines()]
+    assert [row["event"] for row in rows if row["event"] in ("corpus", "plan", "citation", "result")] == [
+        "corpus",
+        "plan",
+        "citation",
+        "result",
+    ]
+    assert rows[-1]["calls"] == 1
+
+
+def test_it_goes_to_a_file(make_tree: MakeTree, run: Run, tmp_path: Path) -> None:
+    done = run(make_tree(FILES), "-o", tmp_path / "s.md")
+    assert done.out == "" and "[^1]: " in (tmp_path / "s.md").read_text()
+
+
+# --- in several calls -----------------------------------------------------------------------------------------------
+
+STEPS = """
+context = 8192
+[[answer]]
+match = "Write notes"
+text = 'It tells of a tide [{id:00.md}: "The tide at mole 0 reaches 0 metres in spring"].'
+"""
+WHOLE = """
+[[answer]]
+match = "Write a summary"
+text = 'Tides rise [d1: "The tide at mole 0 reaches 0 metres in spring"].'
+"""
+
+
+def test_what_was_finished_before_it_stopped_is_not_asked_again(
+    make_tree: MakeTree, run: Run, home: Path, scripted: Callable[..., tuple[str, ...]]
+) -> None:
+    tree = make_tree(MOLES)
+    failed = run(tree, *scripted(STEPS + WHOLE + 'fail = "the server died"\n'))
+    said = re.search(r"(\d) calls: (\d) of documents, 1 of the whole", failed.err)
+    assert said and failed.code == 5 and len(kept(home)) == 1
+    again = run(tree, *scripted(STEPS.replace("Write notes", "no such order") + WHOLE))
+    assert again.code == 0 and f"{said[2]} of {said[1]} calls were done before" in again.err
+    assert again.out == "Tides rise [^1].\n\n[^1]: 00.md:3 (verified)\n"
+    assert kept(home) == []
+
+
+def test_another_summary_has_steps_of_its_own(
+    make_tree: MakeTree, run: Run, home: Path, scripted: Callable[..., tuple[str, ...]]
+) -> None:
+    tree, engine = make_tree(MOLES), scripted(STEPS + WHOLE + 'fail = "the server died"\n')
+    run(tree, *engine)
+    run(tree, *engine, "--length", "long")
+    assert len(kept(home)) == 2
+    for each in kept(home):
+        os.utime(each, (time.time() - 40 * 24 * 3600,) * 2)
+    run(tree, *engine, "--length", "short")
+    assert len(kept(home)) == 1
+
+
+def test_steps_are_told_as_lines(make_tree: MakeTree, run: Run, scripted: Callable[..., tuple[str, ...]]) -> None:
+    rows = [json.loads(line) for line in run(make_tree(MOLES), "--jsonl", *scripted(STEPS + WHOLE)).out.splitlines()]
+    steps = [row for row in rows if row["event"] == "step"]
+    assert [row["done"] for row in steps] == list(range(steps[0]["total"])) and rows[-1]["calls"] == len(steps)
+    assert "does not fit in one pass" in next(row["message"] for row in rows if row["event"] == "warning")
+
+
+# --- one for each document ------------------------------------------------------------------------------------------
+
+
+def test_each_document_has_its_summary_and_numbers_of_its_own(make_tree: MakeTree, run: Run) -> None:
+    out = run(make_tree(FILES), "--per-document", "-q").out
+    assert re.findall(r"^## (.+)$", out, re.MULTILINE) == ["docs/risks.md", "docs/tides.md", "light.md"]
+    numbers = re.findall(r"^\[\^(\d+)\]: ", out, re.MULTILINE)
+    assert numbers == [str(n) for n in range(1, len(numbers) + 1)] and len(numbers) >= 3
+    assert all(out.count(f"[^{n}]") == 2 for n in numbers)
+
+
+EACH = """
+[[answer]]
+match = "light.md"
+text = 'A light [{id:light.md}: "The lighthouse on Gannet Rock stands 38 metres high"].'
+%s
+[[answer]]
+match = "tides.md"
+text = 'Tides rise [{id:docs/tides.md}: "spring tide at the north mole reaches seven metres"].'
+[[answer]]
+match = "risks.md"
+text = 'A surge [{id:docs/risks.md}: "The greatest risk at the mole is a storm surge"].'
+"""
+
+
+def test_a_document_that_fails_costs_no_other_and_alone_is_asked_again(
+    make_tree: MakeTree, run: Run, home: Path, scripted: Callable[..., tuple[str, ...]]
+) -> None:
+    tree = make_tree(FILES)
+    done = run(
+        tree, "--per-document", *scripted(EACH.replace("text = 'A light", "fail = 'died'\ntext = 'A light") % "")
+    )
+    assert done.code == 7 and "1 of 3 documents failed: light.md" in done.err
+    assert "## docs/tides.md\n\nTides rise [^2]." in done.out and "## docs/risks.md\n\nA surge [^1]." in done.out
+    only = EACH.split("[[answer]]")[1] % ""
+    again = run(tree, "--per-document", "--json", *scripted(f"[[answer]]{only}"))
+    assert again.code == 0
+    rows = [json.loads(line) for line in again.out.splitlines()]
+    assert [row["question_id"] for row in rows] == ["docs/risks.md", "docs/tides.md", "light.md"]
+    assert all(row["citations"][0]["status"] == "verified" for row in rows) and kept(home) == []
+
+
+def test_names_of_documents_are_headings_that_mean_themselves(make_tree: MakeTree, run: Run) -> None:
+    tree = make_tree({"a[^1]<b>.md": FILES["light.md"], "b\x1b[31m.md": FILES["docs/tides.md"]})
+    out = run(tree, "--per-document", "-q").out
+    assert "\x1b" not in out and "## a\\[^1]" in out.replace("\\]", "]")

@@ -1,0 +1,154 @@
+"""What a manifest asks, item by item: order, keys, and why something is asked anew."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ingest.rules import Selection
+from ingest.source import Source
+from longctx import paths
+from longctx.corpus import Corpus
+from longctx.errors import UsageError
+from longctx.reports import items
+from longctx.reports.items import Parts, Work, chosen, filled, on_paper, said, to_be_done
+from longctx.reports.manifest import CorpusPart, LoadedManifest, Manifest, Question, SummaryPart
+from longctx.reports.report import Kind
+from longctx.reports.sources import with_rules
+from longctx.request import Request, discover_sources
+
+Make = Callable[[dict[str, str | bytes]], Path]
+Open = Callable[..., Corpus]
+FILES: dict[str, str | bytes] = {"b.md": "Two.\n", "a.md": "One.\n", "copy.md": "One.\n", "sub/c.md": "Three.\n"}
+
+
+def loaded(*questions: Question, summary: SummaryPart | None = None) -> LoadedManifest:
+    manifest = Manifest(question=questions, summary=summary)
+    return LoadedManifest(manifest=manifest, path="r.toml", folder="/", name="r", sha256="")
+
+
+def question(identity: str, text: str = "What?", *, needs: tuple[str, ...] = ()) -> Question:
+    return Question(id=identity, text=text, depends_on=needs)
+
+
+def test_on_paper_summaries_come_first_and_questions_in_the_manifests_order(make_tree: Make, open_corpus: Open) -> None:
+    corpus = open_corpus(make_tree(FILES))
+    works = on_paper(loaded(question("z"), question("a"), summary=SummaryPart(per_document=True)), corpus)
+    assert [work.id for work in works] == ["summary/", "summary/a.md", "summary/b.md", "summary/sub/c.md", "z", "a"]
+    assert [work.kind for work in works] == [Kind.SUMMARY, *[Kind.DOCUMENT] * 3, *[Kind.QUESTION] * 2]
+    assert works[1].title == "Summary of a.md"
+
+
+def test_work_begins_with_what_is_asked_of_the_whole_corpus(make_tree: Make, open_corpus: Open) -> None:
+    corpus = open_corpus(make_tree(FILES))
+    asked = loaded(
+        question("late", needs=("first",)),
+        question("sum", "Of {{answers.late}} and {{ answers.first }}?"),
+        question("first"),
+        summary=SummaryPart(per_document=True),
+    )
+    order = [work.id for work in to_be_done(on_paper(asked, corpus))]
+    assert order == ["summary/", "first", "late", "sum", "summary/a.md", "summary/b.md", "summary/sub/c.md"]
+
+
+def test_a_chain_of_thousands_is_put_in_order(make_tree: Make, open_corpus: Open) -> None:
+    corpus = open_corpus(make_tree({"a.md": "One.\n"}))
+    chain = [question(f"q{n}", needs=(f"q{n + 1}",)) for n in range(3000)]
+    works = on_paper(loaded(*chain, question("q3000")), corpus)
+    assert [work.id for work in to_be_done(works)] == [f"q{n}" for n in range(3000, -1, -1)]
+
+
+def test_answers_stand_in_a_question_without_their_marks() -> None:
+    work = Work(id="b", kind=Kind.QUESTION, title="", text="Given {{answers.a}}, {{ answers.x }}?", needs=("a", "x"))
+    assert filled(work, {"a": said("It is 38 m. [^1] Or {{answers.x}}[^2]\n")}) == (
+        "Given It is 38 m. Or {{answers.x}}, {{ answers.x }}?"
+    ), "an answer refers to nothing"
+
+
+def test_items_are_named_by_id_or_by_path(make_tree: Make, open_corpus: Open) -> None:
+    works = on_paper(loaded(question("a"), summary=SummaryPart(per_document=True)), open_corpus(make_tree(FILES)))
+    assert chosen(works, ["a", "./sub/c.md", "summary/"]) == {"a", "summary/sub/c.md", "summary/"}
+    with pytest.raises(UsageError, match="no item is called b") as raised:
+        chosen(works, ["b"])
+    assert "summary/b.md" in raised.value.hint
+
+
+def test_a_name_that_is_no_text_gives_ids_that_any_file_can_hold(tmp_path: Path, open_corpus: Open) -> None:
+    name = os.fsdecode(b"caf\xe9.md")
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / name).write_text("One.\n")
+    work = on_paper(loaded(summary=SummaryPart(corpus=False, per_document=True)), open_corpus(tmp_path / "tree"))[0]
+    assert (work.id, work.path) == ("summary/caf\\udce9.md", name)
+    assert chosen([work], [f"summary/{name}"]) == {work.id}
+
+
+BEFORE = Parts(asked="a", corpus="c", engine="e", settings="s", wording="w")
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("corpus", "the corpus has changed"),
+        ("engine", "another model answers"),
+        ("asked", "it is asked differently"),
+        ("settings", "the settings have changed"),
+        ("wording", "the prompt's words have changed"),
+    ],
+)
+def test_each_part_of_a_key_counts_and_is_told(name: str, why: str) -> None:
+    now = msgspec.structs.replace(BEFORE, **{name: "other"})
+    assert now.key != BEFORE.key
+    assert now.changed(BEFORE) == why
+
+
+def test_the_corpus_is_named_by_its_texts_their_order_and_names(make_tree: Make, open_corpus: Open) -> None:
+    root = make_tree(FILES)
+    first = items.corpus_digest(open_corpus(root))
+    assert items.corpus_digest(open_corpus(root)) == first
+    (root / "b.md").write_text("Two!\n")
+    second = items.corpus_digest(open_corpus(root))
+    (root / "a.md").rename(root / "z.md")
+    assert len({first, second, items.corpus_digest(open_corpus(root))}) == 3
+
+
+def test_what_is_asked_is_named_with_schema_and_form() -> None:
+    work = Work(id="b", kind=Kind.QUESTION, title="", text="x")
+    assert items.asked_digest(work, "x") != items.asked_digest(work, "y")
+    assert items.asked_digest(work, "x") != items.asked_digest(msgspec.structs.replace(work, schema={}), "x")
+    same = msgspec.structs.replace(work, id="c", title="z", needs=("q",))
+    assert items.asked_digest(work, "x") == items.asked_digest(same, "x")
+
+
+def found(request: Request) -> list[str]:
+    listed = discover_sources(request, paths.locate(os.environ))
+    return sorted(item.path for item in listed if isinstance(item, Source))
+
+
+@pytest.mark.parametrize("source", [".", "{root}", "sub/..", "**/*", "*", "../tree"])
+def test_a_report_never_reads_what_it_writes(make_tree: Make, source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = {"out [1]*/report.md": "x", "out [1]*/pages/p.txt": "x", "r#!.toml": "x"}
+    root = make_tree({**FILES, **own, "out 1/kept.md": "x", "sub/r#!.toml": "x"})
+    monkeypatch.chdir(root)
+    request = Request((source.format(root=root), str(root / "sub")))
+    for inputs in (request.inputs, request.inputs[:1]):
+        each = with_rules(Request(inputs), CorpusPart(), Selection(), [str(root / "out [1]*"), str(root / "r#!.toml")])
+        names = [os.path.relpath(root / name, root) for name in found(each)]
+        assert not [name for name in names if name.startswith("out [1]*")], names
+        assert source == "*" or "r#!.toml" not in names, "a glob names files one by one"
+        assert "out 1/kept.md" in names
+        assert "sub/r#!.toml" in names or inputs == (str(root / "sub"),)
+
+
+def test_a_report_beside_its_sources_changes_nothing_of_them(make_tree: Make, tmp_path: Path) -> None:
+    request = Request((str(make_tree(FILES)),))
+    ruled = with_rules(request, CorpusPart(), Selection(), [str(tmp_path / "out"), str(tmp_path / "r.toml")])
+    assert ruled == request, "it is the corpus that ask has"
+
+
+def test_what_was_typed_beats_the_manifest_and_that_the_settings() -> None:
+    request = Request((".",), Selection(include=("s",), exclude=("s",)))
+    part = CorpusPart(include=("m",), only=("m",), gitignore=False)
+    ruled = with_rules(request, part, Selection(only=("t",)), [])
+    assert ruled.selection == Selection(include=("m",), exclude=("s",), only=("t",), gitignore=False)

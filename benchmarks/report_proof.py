@@ -1,11 +1,12 @@
 """That a report which was killed again and again and resumed is the report of a run that nothing disturbed.
 
     python -m benchmarks.report_proof --sources PATH... [--questions 12] [--kills 10] [--engine evidence]
-                                      [--per-document] [--model FOLDER --python PYTHON] [--seed 0] [--keep FOLDER]
+                                      [--model FOLDER --python PYTHON] [--jobs 1] [--per-document] [--seed 0]
+                                      [--keep FOLDER]
 
 One run goes undisturbed. Another, with a home and a folder of its own, is killed (SIGKILL to the process alone) at
-moments drawn by chance, the first while the sources are read, the others while items are asked; after each the same
-command is given again, and after the last it ends by itself.
+moments drawn by chance, the first while the sources are read, the others once it asks again and so many items are
+done; after each the same command is given again, and after the last it ends by itself.
 Compared are report.json without times, dates and what was cached, evidence.jsonl, report.md without times, and the
 pictures; both pages must be what report.json gives. Nothing that the journal has as done may be in it a second time.
 It exits with 1 where anything differs.
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,6 +103,13 @@ class Disturbed:
 
     kills: list[int] = field(default_factory=list)
 
+    def kill(self, proof: Proof, process: "subprocess.Popen[bytes]") -> None:
+        """Kill it unless it has ended."""
+        if process.poll() is None:
+            process.kill()
+            self.kills.append(proof.done("disturbed"))
+        process.wait()
+
 
 def main() -> int:
     options = arguments()
@@ -110,6 +118,7 @@ def main() -> int:
         manifest.write_text(manifest_of(options), "utf-8")
         engine = ["--engine", options.engine, *(["--model", str(options.model)] if options.model else [])]
         command = [str(options.python), "-m", "longctx", "report", str(manifest), *engine, "--quiet"]
+        command += ["--jobs", str(options.jobs)]
         proof = Proof(work=work, command=tuple(command))
         spent_s = undisturbed(proof)
         result = disturbed(proof, options.kills, random.Random(options.seed), spent_s)
@@ -125,6 +134,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--python", type=Path, default=Path(sys.executable))
     parser.add_argument("--per-document", action="store_true")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path)
     return parser.parse_args()
@@ -175,17 +185,18 @@ def disturbed(proof: Proof, kills: int, draw: random.Random, spent_s: float) -> 
     (proof.work / "disturbed-home/data").mkdir(parents=True)
     shutil.copy(proof.work / "undisturbed-home" / secret, proof.work / "disturbed-home" / secret)
     result = Disturbed()
-    for left in range(kills, 0, -1):
+    items = proof.done("undisturbed")
+    item_s = asked_s(proof) / items
+    process = proof.start("disturbed")
+    wait(process, draw.random() * 0.8 * (spent_s - asked_s(proof)))
+    result.kill(proof, process)
+    for moment in sorted(draw.randrange(items) for _ in range(kills - 1)):
         process = proof.start("disturbed")
-        if left == kills:
-            wait(process, draw.random() * 0.8 * (spent_s - asked_s(proof)))
-        elif begun(proof, process):
-            share = 1 - proof.done("disturbed") / proof.done("undisturbed")
-            wait(process, draw.random() * 2 * share * asked_s(proof) / (left + 1))
-        if process.poll() is None:
-            process.kill()
-            result.kills.append(proof.done("disturbed"))
-        process.wait()
+        before = proof.size("disturbed")
+        if until(process, lambda size=before: proof.size("disturbed") > size):
+            until(process, lambda done=moment: proof.done("disturbed") >= done)
+            wait(process, draw.random() * item_s)
+        result.kill(proof, process)
     finished(proof, proof.start("disturbed"), "disturbed")
     return result
 
@@ -196,11 +207,11 @@ def asked_s(proof: Proof) -> float:
     return float(journal[-1]["at"] - journal[0]["at"])
 
 
-def begun(proof: Proof, process: "subprocess.Popen[bytes]") -> bool:
-    """Wait until it has begun to ask; False where it ended before."""
-    before, until = proof.size("disturbed"), time.monotonic() + LONGEST_RUN_S
-    while process.poll() is None and time.monotonic() < until:
-        if proof.size("disturbed") > before:
+def until(process: "subprocess.Popen[bytes]", has_come: Callable[[], bool]) -> bool:
+    """Wait for something; False where the run ended before."""
+    latest = time.monotonic() + LONGEST_RUN_S
+    while process.poll() is None and time.monotonic() < latest:
+        if has_come():
             return True
         time.sleep(POLL_S)
     return False

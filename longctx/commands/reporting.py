@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import typer
 
 from ingest.interruption import undisturbed
@@ -25,17 +24,17 @@ from longctx.journal import Journal
 from longctx.quoting import QUOTES_SHOWN
 from longctx.reports import items, records
 from longctx.reports.assembly import Frame, made
-from longctx.reports.manifest import Format, LoadedManifest
+from longctx.reports.drawing import Drawing, PageDrawing
+from longctx.reports.manifest import Format, LoadedManifest, with_typed
 from longctx.reports.open_engine import OpenEngine
 from longctx.reports.outputs import JOURNAL, Outputs, prepared
-from longctx.reports.report import Evidence, State
+from longctx.reports.report import State
 from longctx.reports.run import FailedFast, Planned, Run, Settled, Wish
 
 if TYPE_CHECKING:
     from longctx.commands.report import Wanted
     from longctx.corpus import Corpus
     from longctx.engines.choice import Chosen as Picked
-    from longctx.reports.pictures import PagePictures
     from longctx.request import Request
     from longctx.settings import Settings
 
@@ -59,7 +58,7 @@ def carry_out(manifest: Path, chosen: Chosen, engines: EngineOptions, wanted: "W
     """Write the report of a manifest; raises ItemsFailed where items failed, and Interrupted."""
     from longctx.reports.manifest_file import read
 
-    loaded = _with_typed(read(manifest), wanted)
+    loaded = with_typed(read(manifest), _formats(wanted.form), require_verified=wanted.require_verified)
     engines = _with_manifest(engines, loaded)
     folder = _folder(loaded, wanted.output)
     configured = engines.settings(chosen)
@@ -112,16 +111,6 @@ class Writer:
                 states = [item.state for item in self.run.items]
                 done, failed = states.count(State.DONE), states.count(State.FAILED)
                 self._journal.append(records.plain(records.Ended(at=round(time.time(), 3), done=done, failed=failed)))
-
-
-def _with_typed(loaded: LoadedManifest, wanted: "Wanted") -> LoadedManifest:
-    """The manifest with the forms that were typed, and with verified citations where they were asked of all."""
-    manifest = loaded.manifest
-    output = msgspec.structs.replace(manifest.output, formats=_formats(wanted.form) or manifest.output.formats)
-    question = manifest.question
-    if wanted.require_verified:
-        question = tuple(msgspec.structs.replace(each, require_verified=True) for each in question)
-    return msgspec.structs.replace(loaded, manifest=msgspec.structs.replace(manifest, output=output, question=question))
 
 
 def _formats(typed: Sequence[str] | None) -> tuple[Format, ...]:
@@ -211,42 +200,6 @@ def _opened(
         frame = Frame(ordered.loaded, corpus, engine.identity, run.settings, items.wording_digest())
         outputs = Outputs(ordered.folder, ordered.loaded.manifest.output.formats, pictures.read)
         yield Writer(run, journal, past, frame, outputs)
-
-
-class Drawing:
-    """How the cited pages of an item become pictures: not at all where the manifest wants none."""
-
-    def draw(self, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-        """The evidence with its pictures."""
-        return tuple(evidence)
-
-    def restore(self, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-        """Evidence of an earlier run; what is missing of its pictures is drawn again."""
-        return tuple(evidence)
-
-    def read(self, _name: str) -> bytes | None:
-        """A picture by its name."""
-        return None
-
-
-class PageDrawing(Drawing):
-    """Pictures of the pages of PDFs, in the report's folder."""
-
-    def __init__(self, pictures: "PagePictures") -> None:
-        self._pictures = pictures
-
-    def draw(self, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-        """The evidence with its pictures."""
-        return self._pictures.drawn(evidence)
-
-    def restore(self, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-        """Evidence of an earlier run; what is missing of its pictures is drawn again."""
-        lacks = any(each.picture and self.read(each.picture) is None for each in evidence)
-        return self._pictures.drawn(evidence) if lacks else tuple(evidence)
-
-    def read(self, name: str) -> bytes | None:
-        """A picture by its name."""
-        return self._pictures.read(name)
 
 
 @contextmanager

@@ -92,3 +92,14 @@ class LoadedManifest(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     sha256: str
     schemas: dict[str, Any] = {}
+
+
+def with_typed(loaded: LoadedManifest, formats: tuple[Format, ...], *, require_verified: bool) -> LoadedManifest:
+    """The manifest with what was typed above it: other forms, where there are any, and verified citations of all."""
+    replace = msgspec.structs.replace
+    manifest = loaded.manifest
+    output = replace(manifest.output, formats=formats or manifest.output.formats)
+    question = manifest.question
+    if require_verified:
+        question = tuple(replace(each, require_verified=True) for each in question)
+    return replace(loaded, manifest=replace(manifest, output=output, question=question))

@@ -9,7 +9,9 @@ import time
 from array import array
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -307,12 +309,12 @@ def test_each_thread_gets_the_events_of_its_own_prompt(play: Callable[..., Engin
     """Some are left open by the player: those are closed while others are on their way."""
 
     def ask(first: int) -> list[object]:
-        run = engine.generate(prompt(first, first), Sampling())
-        return [event for event, _ in zip(run, range(5), strict=False) if isinstance(event, Token)][:2]
+        with closing(engine.generate(prompt(first), Sampling())) as run:  # type: ignore[type-var] # it is a generator
+            return [event for event in islice(run, 5) if isinstance(event, Token)][:1]
 
     with opened(play()) as engine, ThreadPoolExecutor(8) as pool:
         firsts = [16 if n % 3 == 0 else 100 + n for n in range(48)]
-        assert list(pool.map(ask, firsts)) == [[Token(first), Token(first)] for first in firsts]
+        assert list(pool.map(ask, firsts)) == [[Token(first)] for first in firsts]
 
 
 def test_a_schema_that_vllm_does_not_take_is_told(play: Callable[..., EngineSetup]) -> None:

@@ -112,11 +112,9 @@ def write(
 ) -> None:
     """Answer a manifest's questions over one corpus, and write them as a report.
 
-    Its folder then has report.md, report.html, report.json, evidence.jsonl (a citation
-    a line), pages/ (pictures of cited PDF pages) and run.jsonl.
+    It is a folder: report.md, report.html, report.json, evidence.jsonl, run.jsonl, pages/.
 
-    After a stop the same command goes on. What was answered before is not asked again
-    unless the question, the corpus, the model or a setting has changed.
+    After a stop the same command goes on. What was answered is asked again only if it changed.
 
     Exits 7 if items failed, and 130 if it was stopped, with what is finished in the report.
 

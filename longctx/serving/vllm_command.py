@@ -23,6 +23,7 @@ KEY_VARIABLE = "VLLM_API_KEY"
 PASSED_ON = (
     *("dtype", "load_format", "max_model_len", "block_size", "max_num_batched_tokens", "language_model_only"),
     *("enable_prefix_caching", "override_generation_config", "enforce_eager", "kv_cache_memory_bytes"),
+    "structured_outputs_config",
 )
 # The key would be seen by every user of the machine, and the address is not vLLM's to choose.
 REFUSED = ("--api-key", "--host", "--port")

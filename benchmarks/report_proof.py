@@ -26,6 +26,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,14 @@ class Proof:
         """How long its journal is by now."""
         path = self.work / name / JOURNAL
         return path.stat().st_size if path.exists() else 0
+
+    def is_longer(self, name: str, size: int) -> bool:
+        """Whether its journal is longer than that: it has begun to ask."""
+        return self.size(name) > size
+
+    def has_done(self, name: str, items: int) -> bool:
+        """Whether its journal has so many items."""
+        return self.done(name) >= items
 
     def journal(self, name: str) -> list[Mapping[str, Any]]:
         """The whole lines of its journal."""
@@ -192,9 +201,8 @@ def disturbed(proof: Proof, kills: int, draw: random.Random, spent_s: float) -> 
     result.kill(proof, process)
     for moment in sorted(draw.randrange(items) for _ in range(kills - 1)):
         process = proof.start("disturbed")
-        before = proof.size("disturbed")
-        if until(process, lambda size=before: proof.size("disturbed") > size):
-            until(process, lambda done=moment: proof.done("disturbed") >= done)
+        if until(process, partial(proof.is_longer, "disturbed", proof.size("disturbed"))):
+            until(process, partial(proof.has_done, "disturbed", moment))
             wait(process, draw.random() * item_s)
         result.kill(proof, process)
     finished(proof, proof.start("disturbed"), "disturbed")

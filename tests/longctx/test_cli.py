@@ -85,7 +85,7 @@ def test_a_bad_line_in_a_questions_file_is_named(make_tree: MakeTree, tmp_path: 
 
 def test_events_end_with_the_result(make_tree: MakeTree) -> None:
     events = answers(run("ask", make_tree(FILES), QUESTION, "--jsonl").stdout)
-    kinds = [event["event"] for event in events]
+    kinds = [event["event"] for event in events if event["event"] != "heartbeat"]  # a busy machine has some
     assert (kinds[0], kinds[1], kinds[-1]) == ("corpus", "citation", "result")
 
 

@@ -77,7 +77,7 @@ def running(
     assert not thread.is_alive()
 
 
-def until(ready: Callable[[], bool], seconds: float = 20) -> None:
+def until(ready: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for what comes from another thread or process; fails where it never does."""
     deadline = time.monotonic() + seconds
     while not ready():

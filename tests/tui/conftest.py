@@ -86,6 +86,8 @@ def run_app(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> RunApp:
             if theme is not None:
                 app.theme = theme
             await pilot.pause()
+            while not listener.requests:  # the backend is begun beside the screen
+                await pilot.pause(0.01)
             yield pilot
 
     return run

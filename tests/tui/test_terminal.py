@@ -134,6 +134,7 @@ def test_from_start_to_quit(terminal: Terminal) -> None:
     terminal.type("\r")
     terminal.wait(answered)
     terminal.type(F3)
+    terminal.wait(lambda text: "] next citation" in text)  # keys go to the conversation now
     terminal.type("n")
     terminal.wait(lambda text: "class Level" in text and "✓ verified" in text)
     terminal.type(CTRL_Q)

@@ -31,9 +31,9 @@ from pathlib import Path
 from typing import Any
 
 from longctx.reports.markdown import to_markdown
+from longctx.reports.own_folder import OwnFolder
 from longctx.reports.page import to_html
 from longctx.reports.picture_files import PictureFiles
-from longctx.reports.pictures import FOLDER
 from longctx.reports.report import from_json
 
 QUESTIONS = (
@@ -277,7 +277,8 @@ def timeless(report: dict[str, Any]) -> dict[str, Any]:
 def is_rendered(folder: Path) -> bool:
     """Whether the pages in a folder are those that its report.json gives."""
     report = from_json((folder / "report.json").read_bytes())
-    page = to_html(report, PictureFiles(folder / FOLDER).read, {})
+    with OwnFolder(folder) as own, PictureFiles(own) as pictures:
+        page = to_html(report, pictures.read, {})
     texts = [(folder / name).read_text("utf-8") for name in ("report.md", "report.html")]
     return texts == [to_markdown(report), page]
 

@@ -23,7 +23,7 @@ from ingest.worker import Limits, ReadContent, serve
 
 MAX_PIXELS = 4_000_000
 LIMITS = Limits(seconds=10)
-JPEG_QUALITY = 70
+JPEG_QUALITY = 60
 LONGEST_SHAPE = 3  # a page that is longer than so many times its width gets narrower
 
 _PROGRAM = f"{BOOTSTRAP}from ingest.picture import main\nmain()\n"
@@ -73,10 +73,20 @@ class MarkedPages(AbstractContextManager["MarkedPages"]):
         self._pool.close()
 
     def draw(
-        self, path: str, page: int, passages: Sequence[Passage], width: int, password: str | None = None
+        self,
+        path: str,
+        page: int,
+        passages: Sequence[Passage],
+        width: int,
+        password: str | None = None,
+        share: float = 1.0,
     ) -> MarkedPage:
-        """Page `page`, counting from 1, of the PDF at `path`, so wide; raises ReadFailure."""
-        wanted = {"number": page, "width": width, "passages": [asdict(passage) for passage in passages]}
+        """Page `page`, counting from 1, of the PDF at `path`, so wide; raises ReadFailure.
+
+        Of its height only the part with the marks is drawn, and at least that `share`; all where nothing is marked.
+        """
+        asked = [asdict(passage) for passage in passages]
+        wanted = {"number": page, "width": width, "passages": asked, "share": share}
         result = self._pool.read(path, "marked", password, wanted)
         marked = tuple(sign == "1" for sign in result.document.metadata["marked"])
         return MarkedPage(b64decode(result.document.text), marked, result.digest)
@@ -121,12 +131,14 @@ def _draw(library: Any, page: Any, most: tuple[int, int]) -> Document:
     return Document(b64encode(drawn.samples).decode(), Kind.PDF, metadata=size)
 
 
-def _draw_marked(library: Any, page: Any, width: int, passages: Sequence[Mapping[str, Any]]) -> Document:
+def _draw_marked(library: Any, page: Any, width: int, passages: Sequence[Mapping[str, Any]], share: float) -> Document:
     matrix = _matrix(library, page, width, width * LONGEST_SHAPE)
-    drawn = _pixmap(library, page, matrix)
     glyphs = _glyphs(library, page)
     found = [boxes_of(Passage(**passage), glyphs, page.rect.height) for passage in passages]
-    boxes = [library.Rect(box) * matrix + _PADDING for each in found for box in each]
+    top, bottom = part_with([(box[1], box[3]) for each in found for box in each], page.rect.height, share)
+    drawn = _pixmap(library, page, matrix, library.Rect(0, top, page.rect.width, bottom))
+    moved = matrix * library.Matrix(1, 0, 0, 1, 0, -drawn.y)
+    boxes = [library.Rect(box) * moved + _PADDING for each in found for box in each]
     size = drawn.width, drawn.height
     rgb = marked(Pixels(*size, drawn.samples), boxes)
     jpeg = library.Pixmap(library.csRGB, *size, rgb, 0).tobytes("jpg", jpg_quality=JPEG_QUALITY)
@@ -139,8 +151,20 @@ def _matrix(library: Any, page: Any, most_width: int, most_height: int) -> Any:
     return library.Matrix(scale, scale)
 
 
-def _pixmap(library: Any, page: Any, matrix: Any) -> Any:
-    drawn = page.get_pixmap(matrix=matrix, colorspace=library.csRGB, alpha=False)
+def part_with(marks: Sequence[tuple[float, float]], height: float, share: float) -> tuple[float, float]:
+    """From where to where a page is drawn so that its marks are seen with what is around them."""
+    if not marks:
+        return 0.0, height
+    around = height * share / 4
+    top, bottom = min(top for top, _ in marks) - around, max(bottom for _, bottom in marks) + around
+    lacking = max(0.0, height * share - (bottom - top))
+    top, bottom = top - lacking / 2, bottom + lacking / 2
+    moved = max(0.0, -top) - max(0.0, bottom - height)
+    return max(0.0, top + moved), min(height, bottom + moved)
+
+
+def _pixmap(library: Any, page: Any, matrix: Any, part: Any = None) -> Any:
+    drawn = page.get_pixmap(matrix=matrix, colorspace=library.csRGB, alpha=False, clip=part)
     if not (drawn.width and drawn.height):
         raise ReadFailure(Status.BROKEN, "the page is too thin to be drawn")
     return drawn

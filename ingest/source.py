@@ -20,6 +20,7 @@ from ingest import git
 from ingest.errors import GitFailed, SourceNotFound
 from ingest.git import NoAnswer
 from ingest.outcome import Outcome, Status
+from ingest.own_report import JOURNAL, REPORT, OwnReports
 from ingest.rules import OWN_IGNORE_FILE, TOOL_FOLDER, VCS_FOLDERS, IgnoreTree, Selection
 from ingest.secrets import secret_name
 from ingest.walk import Entry, ignore_lines, special, stat_entry, unreadable, walk
@@ -102,7 +103,7 @@ def discover(
 
 
 def is_count(outcome: Outcome) -> bool:
-    """Whether it stands for what is too much to list, and for no file; its path is then the folder that was named."""
+    """Whether it stands for what is too much to list, and for no file; its path is then a folder."""
     counts = LEFT_OUT in outcome.detail or outcome.detail.startswith(f"{TOOL_FOLDER}: ")
     return outcome.status is Status.IGNORED and counts
 
@@ -217,7 +218,9 @@ def _files(one: _Input, selection: Selection, heat: bool) -> Iterator[Source | O
     elif stat.S_ISDIR(status.st_mode):
         yield from _Tree(one, selection, heat=heat).files()
     elif stat.S_ISREG(status.st_mode):
-        yield Source(one.path, one.location, signature_of(status), named=one.named)
+        left_out = not one.named and selection.excludes(one.path)
+        source = Source(one.path, one.location, signature_of(status), named=one.named)
+        yield Outcome(one.path, Status.IGNORED, LEFT_OUT) if left_out else source
     else:
         yield special(one.path, status.st_mode)
 
@@ -262,6 +265,8 @@ class _Tree:
         self._heat: dict[bytes, int] = {}
         self._left_out = 0
         self._tool_folders: list[str] = []
+        self._reports = OwnReports(self._root)
+        self._told_reports = set[str]()
         self._git_answers = True
 
     def files(self) -> Iterator[Source | Outcome]:
@@ -272,6 +277,8 @@ class _Tree:
                 yield from self._named(found)
             elif self._is_left_out(found.path):
                 self._left_out += 1
+            elif (report := self._report(found.path)) is not None:
+                yield from self._named_report(report)
             elif stat.S_ISLNK(found.status.st_mode):
                 links.append(found)
             else:
@@ -286,15 +293,26 @@ class _Tree:
         else:
             yield replace(found, path=self._prefix + found.path)
 
+    def _report(self, path: str) -> str | None:
+        """The folder of the report that a file is a part of; None also where it was included."""
+        folder = self._reports.folder_of(path)
+        return None if folder is not None and self._selection.includes(self._prefix + path) else folder
+
+    def _named_report(self, folder: str) -> Iterator[Outcome]:
+        """A report is named once: by its folder, one at the root by its journal."""
+        if folder not in self._told_reports:
+            self._told_reports.add(folder)
+            yield Outcome(self._prefix + (folder or JOURNAL), Status.IGNORED, REPORT)
+
     def _counts(self) -> Iterator[Outcome]:
         """One outcome each for what would be tedious to list."""
-        here = self._prefix or "."
         if self._left_out:
             detail = f"{self._left_out:,} {LEFT_OUT}"
-            yield Outcome(here, Status.IGNORED, detail)
+            yield Outcome(self._prefix or ".", Status.IGNORED, detail)
         if self._tool_folders:
-            detail = f"{TOOL_FOLDER}: {len(self._tool_folders):,} folders such as {self._tool_folders[0]}"
-            yield Outcome(here, Status.IGNORED, detail)
+            count = len(self._tool_folders)
+            detail = f"{TOOL_FOLDER}: {f'{count:,} folders such as this one' if count > 1 else 'one folder'}"
+            yield Outcome(self._prefix + self._tool_folders[0], Status.IGNORED, detail)
 
     def _source(self, path: str, location: str, status: os.stat_result) -> Source:
         heat = self._heat.get(os.fsencode(path), 0) if self._heat else 0
@@ -405,6 +423,8 @@ class _Tree:
         target = location.removeprefix(self._root + "/")
         if stat.S_ISREG(status.st_mode) and status.st_ino in listed:
             return Outcome(shown, Status.DUPLICATE, self._prefix + target)
+        if self._report(target) is not None:
+            return Outcome(shown, Status.IGNORED, REPORT)
         if refusal := self._refusal(target, status.st_mode):
             return replace(refusal, path=shown)
         return self._source(path, location, status)

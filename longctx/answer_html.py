@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 LINKED = ("link", "autolink", "image", "html_inline", "html_block", "reference")
-LOWERED_BY = 2  # levels of headings: the page has the first, the question the second
+UNDER = 2  # the level of the headings that answers stand below: the page has the first, the question the second
 ALIGNED = {"text-align:left": "left", "text-align:center": "center", "text-align:right": "right"}
 
 
@@ -25,19 +25,22 @@ def answer_html(
     is_known: Callable[[int], bool],
     mark: Callable[[int], str],
     *,
-    lowered_by: int = LOWERED_BY,
+    under: int = UNDER,
     has_styles: bool = True,
 ) -> str:
-    """Markdown as HTML; `mark` is the HTML of the mark of a footnote that `is_known`.
+    """Markdown as HTML; `mark` is the HTML of the mark of a footnote that `is_known`. The highest heading stands a
+    level below `under`, the others below it as they did.
 
     Cells of tables are aligned by attributes `style`, or where a page allows none, by classes.
     """
     env = {"is_known": is_known, "mark": mark}
     parser = _parser()
     tokens = parser.parse(safe_text(markdown), env)
+    headings = [token for token in tokens if token.type in ("heading_open", "heading_close")]
+    shift = under + 1 - min((int(token.tag[1]) for token in headings), default=0)
+    for token in headings:
+        token.tag = f"h{min(6, int(token.tag[1]) + shift)}"
     for token in tokens:
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(6, int(token.tag[1]) + lowered_by)}"
         if not has_styles and "style" in token.attrs:
             token.attrs["class"] = ALIGNED[str(token.attrs.pop("style"))]
     return str(parser.renderer.render(tokens, parser.options, env))

@@ -58,6 +58,9 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise Interrupted("interrupted; what was finished is kept") from None
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # of the library that looks at values
+            raise
 
 
 def _version(wanted: bool) -> None:

@@ -164,7 +164,7 @@ def compose_pieces(corpus: Corpus, focus: Focus, order: str, answer_tokens: int)
     """The prompt of these pieces alone and an order in the question's place."""
     head = corpus.tokenizer.encode(wording.directive())
     before = _written(corpus, focus.windows, focus.ranges)
-    return _composed(corpus, Mode.FOCUS, before, head, lay(corpus, _order(order, answer_tokens), head, recap_tokens=0))
+    return _ordered(corpus, before, head, order, answer_tokens)
 
 
 def compose_notes(
@@ -178,17 +178,19 @@ def compose_notes(
     windows = Windows()
     windows.extend(plan.begun(corpus.tokenizer, wording.notes_preamble(corpus.record.tag)))
     for note in notes:
-        ids = encode(encodable(note))
-        if len(ids) > windows.room:
-            windows.close()
-        windows.extend(ids)
-    head = encode(wording.notes_directive())
+        windows.extend(encode(encodable(note)))
     before = _Before(windows.ids, tuple(windows.starts), focus.ranges, tokens)
-    return _composed(corpus, Mode.FOCUS, before, head, lay(corpus, _order(order, answer_tokens), head, recap_tokens=0))
+    return _ordered(corpus, before, encode(wording.notes_directive()), order, answer_tokens)
 
 
-def _order(order: str, answer_tokens: int) -> Asked:
-    return Asked(text=order, ranked=(), conversation=(), answer_tokens=answer_tokens)
+def _ordered(corpus: Corpus, before: _Before, head: Sequence[int], order: str, answer_tokens: int) -> Composed:
+    """The prompt of what stands before an order, which goes on in the open window where it fits there whole."""
+    asked = Asked(text=order, ranked=(), conversation=(), answer_tokens=answer_tokens)
+    composed = _composed(corpus, Mode.FOCUS, before, head, lay(corpus, asked, head, recap_tokens=0))
+    prompt = composed.prompt
+    if prompt.starts[-1] == len(before.ids) and len(prompt.ids) - prompt.starts[-2] <= WINDOW_TOKENS:
+        return replace(composed, prompt=replace(prompt, starts=prompt.starts[:-1]))
+    return composed
 
 
 def order_of(corpus: Corpus, entries: int | None = None) -> Order:

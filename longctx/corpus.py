@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ingest.database import DatabaseTrouble
 from ingest.document import Document
@@ -25,6 +25,9 @@ from longctx.request import Request, discover_sources
 from longctx.token_store import TokenStore
 from longctx.tokenised import TokenisedDocument
 from longctx.tokens import Tokenizer
+
+if TYPE_CHECKING:
+    from longctx.answer import CorpusSummary
 
 Store = TypeVar("Store", Shelf, TokenStore, Index)
 
@@ -49,6 +52,7 @@ class Corpus:
         self._records = self.store.files(self.record.id)
         self._files: dict[str, FileRecord] | None = None
         self._paths_by_key: dict[tuple[str, str], list[str]] | None = None
+        self._summary: CorpusSummary | None = None
         self._entries: tuple[Entry, ...] | None = None
         self._held: set[tuple[str, str]] = set()
 
@@ -145,6 +149,15 @@ class Corpus:
         return self._paths.get(text.key, [])
 
     @property
+    def summary(self) -> "CorpusSummary":
+        """What was read and what was left out, as each answer says it."""
+        from longctx.answer import summarise
+
+        if self._summary is None:
+            self._summary = summarise(self.record.id, self.files)
+        return self._summary
+
+    @property
     def _paths(self) -> Mapping[tuple[str, str], list[str]]:
         if self._paths_by_key is None:
             self._paths_by_key = {}
@@ -176,7 +189,7 @@ class Corpus:
 
     def show_files(self, records: dict[str, FileRecord]) -> None:
         """Take `records` as the files there are, by path."""
-        self._records, self._files, self._paths_by_key = records, None, None
+        self._records, self._files, self._paths_by_key, self._summary = records, None, None, None
 
     def holds(self, text: Entry | FileRecord) -> bool:
         """Whether a text and its tokens are stored: they are lost when the user empties the cache directory."""

@@ -13,7 +13,7 @@ from longctx.citations import Citation, CitationStatus
 def coverage(markdown: str, citations: Iterable[Citation]) -> Coverage:
     """The sentences of an answer that state something, those with a citation, and those with a verified one."""
     verified = {citation.n for citation in citations if citation.status is CitationStatus.VERIFIED}
-    stated = [sentence for block in blocks(markdown) for sentence in sentences(block) if _states(sentence)]
+    stated = [sentence for block in blocks(markdown) for sentence in sentences(block) if states(sentence)]
     marks = [{int(number) for number in MARK.findall(sentence)} for sentence in stated]
     return Coverage(
         sentences=len(stated), cited=sum(map(bool, marks)), verified=sum(bool(each & verified) for each in marks)
@@ -29,6 +29,12 @@ def sentences(text: str) -> Iterator[str]:
             begun = end.end()
     if text[begun:].strip():
         yield text[begun:]
+
+
+def states(sentence: str) -> bool:
+    """Whether a sentence states something."""
+    said = MARK.sub("", sentence).rstrip(" \t\"'”’»)*_|")
+    return bool(re.search(r"[^\W_]", said)) and not said.endswith((":", "：", "?", "？", "؟"))
 
 
 def last_sentence(text: str) -> str:
@@ -77,8 +83,3 @@ def _item(line: str) -> str:
     """A line without the mark that makes it an item or a row."""
     mark = _ITEM.match(line)
     return line[mark.end() :] if mark else line
-
-
-def _states(sentence: str) -> bool:
-    said = MARK.sub("", sentence).rstrip(" \t\"'”’»)*_|")
-    return bool(re.search(r"[^\W_]", said)) and not said.endswith((":", "：", "?", "？", "؟"))

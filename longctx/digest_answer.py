@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from ingest.naming import show
 from longctx.answer import Answer
-from longctx.answer import summarise as summary_of
 from longctx.citations import Citation, CitationStatus, Claimed, check
 from longctx.digest import Digest, Group, Item
 from longctx.engines.base import Identity
@@ -37,7 +36,6 @@ def quoted(corpus: "Corpus", digest: Digest, summary: Summary) -> AnswerEvents:
     begun = time.perf_counter()
     citations = tuple(_citations(corpus, digest))
     marks = {(c.sha256, *c.chars): c.n for c in citations if c.chars}
-    corpus_summary = summary_of(corpus.record.id, corpus.files)
     yield Answered(
         Answer(
             question=summary.title,
@@ -45,9 +43,9 @@ def quoted(corpus: "Corpus", digest: Digest, summary: Summary) -> AnswerEvents:
             answer_markdown=markdown(digest, marks, summary.style) or NOTHING,
             citations=citations,
             engine=Identity(kind="evidence"),
-            corpus=corpus_summary,
+            corpus=corpus.summary,
             notice=f"{NOTICE} {told(digest, summary.scope.label)}{f' {digest.note}' if digest.note else ''}",
-            tokens={"corpus": corpus_summary.tokens, "prompt": 0, "cached": 0, "output": 0},
+            tokens={"corpus": corpus.summary.tokens, "prompt": 0, "cached": 0, "output": 0},
             timing={"total_s": time.perf_counter() - begun},
         )
     )

@@ -1,10 +1,12 @@
 """What is quoted under the headings that a summary is to have, or to the question that it is to bear on: no model.
 
 Search finds it by the words of a heading or question, within the summary's documents alone; headings that every
-reader knows (overview, entry points, numbers) take what the digest of the documents has for them.
+reader knows (overview, entry points, numbers) take what the digest of the documents has for them. One quotation of
+each document comes before a second of any, and listings of code, which say little alone, last.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,17 +17,18 @@ from longctx.corpus import index_key
 from longctx.digest import ABOUT, BEGINS, Digest, Group, Item
 from longctx.evidence import Found, Quote
 from longctx.manifest import Entry
+from longctx.query import Query
 from longctx.recap import present_path
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus
 
 WIDE = 4  # times as many items are looked at as are quoted
-HITS, HITS_OF_PART = 60, 2000  # passages asked of search: of a whole corpus, of a part of it
+HITS, LOOKED_AT, OF_A_DOCUMENT = 60, 480, 4  # passages that are read, of so many; of a document before others' first
 SAID_MOST = 240  # characters of code
 SAME_DOCUMENT = 0.5  # what a hit elsewhere in its document is worth to an item
 # What is quoted under a heading has so much of the weight of its words, and of two words both.
-LEAST_SHARE, OF_A_HEADING = 0.3, 1.2
+LEAST_SHARE, OF_A_HEADING = 0.35, 1.2
 NOTHING_BEARS = "Nothing in it bears on the focus by its words: this is the summary without it."
 
 
@@ -35,32 +38,47 @@ class Searched:
 
     corpus: "Corpus"
     entries: Mapping[str, Entry]
+    is_project: bool
     loaded: dict[str, Document]
 
     @classmethod
-    def within(cls, corpus: "Corpus", entries: Iterable[Entry]) -> "Searched":
-        """Search within these."""
-        return cls(corpus, {index_key(entry): entry for entry in entries}, {})
+    def within(cls, corpus: "Corpus", entries: Iterable[Entry], wide: Digest) -> "Searched":
+        """Search within these, of which `wide` is the digest."""
+        is_project = any(group.title == ABOUT for group in wide.groups)
+        return cls(corpus, {index_key(entry): entry for entry in entries}, is_project, {})
 
     def passages(self, words: str) -> Found:
-        """What bears on some words."""
-        is_whole = len(self.entries) == sum(entry.state == "current" for entry in self.corpus.entries)
-        found = evidence.search(self.corpus.index, words, HITS if is_whole else HITS_OF_PART)
-        return Found(found.query, tuple(hit for hit in found.hits if hit.digest in self.entries)[:HITS])
+        """What bears on some words, best first: of a document no more than a few where there are others."""
+        found, taken = evidence.search(self.corpus.index, words, LOOKED_AT, self.entries), Counter[str]()
+        ranked = list[tuple[bool, int]]()
+        for number, hit in enumerate(found.hits):
+            ranked.append((taken[hit.digest] >= OF_A_DOCUMENT, number))
+            taken[hit.digest] += 1
+        kept = sorted(number for _, number in sorted(ranked)[:HITS])
+        return Found(found.query, tuple(found.hits[number] for number in kept))
 
     def of_a_heading(self, words: str, wide: Digest, most: int) -> list[Item]:
         """What has the words of a heading in it, best first: of the digest, then of what search quotes."""
         query = replace(self.passages(words).query, absent=0.0)
-        least = max(LEAST_SHARE, min(1.0, OF_A_HEADING / max(1, len(query.terms)))) - 1e-6
+        least = _least(query)
         shares = {item: query.share(query.found_in(item.said, item.name, item.heading)) for item in wide.items}
         ours = sorted(wide.items, key=lambda item: -shares[item] * item.worth)
         quoted = self.quotes(words, most)
         shares |= {item: query.share(query.found_in(item.said, item.name)) for item in quoted}
-        return apart(item for item in (*ours, *quoted) if shares[item] >= least)[:most]
+        said = apart(item for item in (*ours, *quoted) if shares[item] >= least)
+        return spread(said, is_project=self.is_project)[:most]
+
+    def of_a_question(self, words: str, most: int) -> list[Item]:
+        """What answers a question, best first: what holds as much of it as what is quoted under a heading."""
+        query, quoted = self.passages(words).query, self.quotes(words, most)
+        said = {each: self._load(index_key(each.entry)).text[each.start : each.end] for each in quoted}
+        shares = {each: query.share(query.found_in(text, each.name, each.path)) for each, text in said.items()}
+        least = 0.0 if self.is_project else _least(query)  # few functions hold the words that ask for them
+        return spread((each for each in quoted if shares[each] >= least), is_project=self.is_project)[:most]
 
     def quotes(self, words: str, most: int) -> list[Item]:
         """What search quotes for some words, best first; nothing where too little is said of them."""
-        said = evidence.quotes(self.passages(words), self._load, most)
+        said = evidence.quotes(self.passages(words), self._load, WIDE * most)
         return apart(map(self._item, said.quotes)) if said.found else []
 
     def _load(self, key: str) -> Document:
@@ -90,6 +108,11 @@ class Searched:
         )
 
 
+def _least(query: Query) -> float:
+    """The share of a heading's or question's weight that what is quoted for it has."""
+    return max(LEAST_SHARE, min(1.0, OF_A_HEADING / max(1, len(query.terms)))) - 1e-6
+
+
 def _behind_headings(document: Document, quote: Quote) -> int:
     """Where a quote begins without the headings before it, which are no sentences; as it is where there is no more."""
     headings = _HEADING_LINES.match(document.text, quote.start, quote.end)
@@ -108,14 +131,36 @@ def apart(items: Iterable[Item]) -> list[Item]:
     return kept
 
 
+def spread(items: Iterable[Item], *, is_project: bool = False) -> list[Item]:
+    """The items with one of each document before a second of any; listings behind all others, but of a project."""
+    taken, ranked = Counter[Entry](), list[tuple[bool, int, Item]]()
+    for item in items:
+        is_last = not is_project and is_listing(item)
+        ranked.append((is_last, taken[item.entry], item))
+        taken[item.entry] += not is_last
+    return [item for *_, item in sorted(ranked, key=lambda each: each[:2])]
+
+
+def is_listing(item: Item) -> bool:
+    """Whether it is code, in a document that is no program too."""
+    said = _SPAN.sub("", item.said) if item.is_markdown else item.said
+    return item.is_code or len(_SIGNS.findall(said)) > max(2, SIGNS_OF_CODE * len(said))
+
+
+SIGNS_OF_CODE = 0.04
+_SIGNS = re.compile(r"[\\{}\[\]=;<>_$#&^~|]")
+_SPAN = re.compile(r"`[^`]*+`")
+
+
 def sectioned(
     corpus: "Corpus", entries: Sequence[Entry], wide: Digest, sections: Sequence[str], focus: str, most: int
 ) -> Digest:
     """Under each heading what is found for it, not twice the same; a heading without any stays, empty."""
-    searched, taken = Searched.within(corpus, entries), list[Item]()
+    searched, taken = Searched.within(corpus, entries, wide), list[Item]()
     each, groups = max(2, most // len(sections)), list[Group]()
     for section in sections:
         known = [] if focus else _known(section, wide)
+        known = known if searched.is_project else spread(known)
         found = searched.of_a_heading(f"{section} {focus}".strip(), wide, 2 * each) if len(known) < each else []
         chosen = apart((*taken, *known, *found))[len(taken) :][:each]
         taken += chosen
@@ -125,13 +170,15 @@ def sectioned(
 
 def focused(corpus: "Corpus", entries: Sequence[Entry], wide: Digest, plain: Digest, focus: str, most: int) -> Digest:
     """What answers the question first, then of the digest what stands near what search finds for it."""
-    searched = Searched.within(corpus, entries)
-    items = searched.quotes(focus, (most + 1) // 2)
+    searched = Searched.within(corpus, entries, wide)
+    items = searched.of_a_question(focus, (most + 1) // 2)
     if not items:
-        return replace(plain, note=NOTHING_BEARS)
+        nothing = Group(focus, (), is_section=True)
+        return replace(plain, groups=(nothing, *plain.groups), note=NOTHING_BEARS)
     near = _near(searched.passages(focus), searched.entries)
     others = apart((*items, *wide.items))[len(items) :]
-    ranked = sorted(others, key=lambda item: -item.worth * near(item))[: most - len(items)]
+    nearest = sorted(others, key=lambda item: -item.worth * near(item))
+    ranked = spread(nearest, is_project=searched.is_project)[: most - len(items)]
     kept = {(item.entry, item.start) for item in ranked if near(item) > 0}
     groups = [replace(g, items=tuple(i for i in g.items if (i.entry, i.start) in kept)) for g in wide.groups]
     return replace(wide, groups=(Group(focus, tuple(items), is_section=True), *(g for g in groups if g.items)))

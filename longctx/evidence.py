@@ -6,7 +6,7 @@ scored by how much of the question they hold. It quotes, word for word; it never
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from ingest.document import Document, Kind
@@ -64,13 +64,14 @@ class Evidence:
     quotes: tuple[Quote, ...]
 
 
-def search(index: Index, question: str, limit: int = CANDIDATES) -> Found:
-    """The passages that bear on `question` by their words, best first; reads the index only."""
+def search(index: Index, question: str, limit: int = CANDIDATES, within: Collection[str] | None = None) -> Found:
+    """The passages that bear on `question` by their words, best first: of all texts, or of those whose digests are
+    `within`. Reads the index only."""
     query = read(index, question)
     if not query.expression:
         return Found(query, ())
-    hits = {(hit.digest, hit.start): hit for hit in _hits(index, query.expression, limit)}
-    for hit in _hits(index, query.within, limit) if query.within else ():
+    hits = {(hit.digest, hit.start): hit for hit in _hits(index, query.expression, limit, within)}
+    for hit in _hits(index, query.within, limit, within) if query.within else ():
         if query.names(hit.path):
             hits[hit.digest, hit.start] = hit
     return Found(query, tuple(sorted(hits.values(), key=lambda hit: (-hit.score, hit.path, hit.start))))
@@ -91,8 +92,8 @@ def quotes(found: Found, load_document: LoadDocument, limit: int = 10) -> Eviden
     return Evidence(found=_says_enough(found, texts), quotes=tuple(kept))
 
 
-def _hits(index: Index, expression: str, limit: int) -> list[Hit]:
-    matches = index.match(expression, limit)
+def _hits(index: Index, expression: str, limit: int, within: Collection[str] | None) -> list[Hit]:
+    matches = index.match(expression, limit, within)
     best = max((match.score for match in matches), default=0.0) or 1.0
     return [Hit(m.digest, m.path, m.start, m.end, m.score / best, m.name, m.kind, m.heading) for m in matches]
 

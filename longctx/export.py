@@ -12,14 +12,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest.naming import safe_text, show
 from longctx.session import Session, Turn
 
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
 SCHEMA = "longctx.session/1"
 QUOTE_MOST = 400  # characters of a quote; the JSON has all of it
 PATHS_SHOWN = 5
+LANGUAGE = re.compile(  # of code, which viewers colour at most
+    r"(?i)bash|c|c\+\+|cmake|cpp|cs|csharp|css|csv|diff|dockerfile|go|haskell|html|ini|java|javascript|js|json|kotlin"
+    r"|less|lua|makefile|markdown|md|nix|objc|perl|php|plaintext|powershell|protobuf|py|python|r|rb|rs|ruby|rust|scala"
+    r"|scss|sh|shell|sql|swift|text|toml|ts|tsx|txt|typescript|xml|yaml|yml|zig|zsh"
+)
 MEANINGS = {
     "verified": "the quote stands there",
     "relocated": "the quote stands there, not where it was said to",
@@ -118,43 +126,57 @@ def moment(seconds: float) -> str:
 
 
 def inert(text: str) -> str:
-    """Text as one line of Markdown that means itself."""
+    """Text as one line of Markdown that means itself, and that no viewer makes a link of."""
     line = " ".join(safe_text(text).split())
-    escaped = re.sub(r"([\\`*\[\]<>&~!|$]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", line)
-    return re.sub(r"^([#+=-]|\d+[.)])", lambda match: f"{match[1][:-1]}\\{match[1][-1]}", escaped)
+    escaped = re.sub(r"([\\`*\[\]<>&~!|]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", line)
+    escaped = _BARE.sub(lambda found: _broken(found[0]), escaped)
+    return re.sub(r"^([#+=-]|\d+[.)](?=\s|\Z))", lambda match: f"{match[1][:-1]}\\{match[1][-1]}", escaped)
 
 
-def marked(markdown: str, number: Callable[[int], int | None]) -> str:
-    """Markdown with its footnote marks renumbered; marks without a number, links, pictures and HTML are escaped.
+def marked(markdown: str, number: Callable[[int], int | str | None], sign: Callable[[int], str] | None = None) -> str:
+    """Markdown with its footnote marks renumbered, each with the sign of its number behind it; marks without a number,
+    links, addresses, pictures, mathematics and HTML are escaped.
 
-    Code is left as it is, where it surely is code: in blocks, and between backticks as `_parts` has it. A block that
-    was left open is closed, else all that follows would be code.
+    Code is left as it is, where it surely is code: in blocks, and between backticks as `_parts` has it. A block keeps
+    the name of its language only if viewers do no more than colour it. A block that was left open is closed, else all
+    that follows would be code.
     """
     markdown = re.sub(r"\r\n?", "\n", markdown)
     markdown += _closing(markdown)
-    code = {line for first, end, _ in _blocks(markdown) for line in range(first, end)}
-    lines = markdown.split("\n")
+    lines, blocks = markdown.split("\n"), _blocks(markdown)
+    for block in blocks:
+        lines[block.first] = _opening(lines[block.first], block)
+    code = {line for block in blocks for line in range(block.first, block.end)}
+
+    def mark(n: int) -> str | None:
+        label = number(n)
+        return None if label is None else f"[^{label}]{inert(sign(n)) if sign else ''}"
+
     written: list[str] = []
     for is_prose, places in groupby(range(len(lines)), lambda i: i not in code and bool(lines[i].strip(" \t"))):
         group = [lines[i] for i in places]
-        written += _paragraph(group, number) if is_prose else group
+        written += _paragraph(group, mark) if is_prose else group
     return "\n".join(written)
 
 
-def lowered(markdown: str, by: int) -> str:
-    """Markdown with its headings that many levels lower; those that are underlined stay."""
-    lines = re.sub(r"\r\n?", "\n", markdown).split("\n")
-    code = {line for first, end, _ in _blocks("\n".join(lines)) for line in range(first, end)}
-    for i, line in enumerate(lines):
-        if i not in code and (heading := _HEADING.match(line)):
-            lines[i] = "#" * min(6, len(heading[1]) + by) + line[heading.end() :]
+def lowered(markdown: str, under: int) -> str:
+    """Markdown whose highest heading stands a level below `under`, the others below it as they did."""
+    markdown = re.sub(r"\r\n?", "\n", markdown)
+    tokens = _tokens_of(markdown)
+    headings = [(token, tokens[i + 1].content) for i, token in enumerate(tokens) if token.type == "heading_open"]
+    shift = under + 1 - min((int(token.tag[1]) for token, _ in headings), default=0)
+    lines = markdown.split("\n")
+    for token, content in reversed(headings):
+        first, end = token.map or (0, 0)
+        marks = "#" * min(6, int(token.tag[1]) + shift)
+        if token.markup.startswith("#"):
+            lines[first] = lines[first].replace(token.markup, marks, 1)
+        elif token.level == 0:  # one that is underlined
+            lines[first:end] = [f"{marks} {' '.join(content.split())}"]
     return "\n".join(lines)
 
 
-_HEADING = re.compile(r" {0,3}(#{1,6})(?=[ \t]|$)")
-
-
-def _paragraph(lines: Sequence[str], number: Callable[[int], int | None]) -> Iterator[str]:
+def _paragraph(lines: Sequence[str], mark: Callable[[int], str | None]) -> Iterator[str]:
     """Lines without a blank one between them, which may be one paragraph, escaped.
 
     Backticks pair over the whole of a paragraph, so one without its like on its line leaves it open what is code from
@@ -165,45 +187,83 @@ def _paragraph(lines: Sequence[str], number: Callable[[int], int | None]) -> Ite
     for line in lines:
         parts = list(_parts(line, has_cells)) if is_sure else [(line, False)]
         is_sure = is_sure and not any(_UNSURE.search(part) for part, is_code in parts if not is_code)
-        yield "".join(part if is_code else _escaped(part, number) for part, is_code in parts)
+        yield "".join(part if is_code else _escaped(part, mark) for part, is_code in parts)
 
 
 _DELIMITERS = frozenset(" \t\v\f>|:*+-.)0123456789")  # all that the line below a table's head is made of
-# Mathematics and comments, of which many viewers know, take backticks in; what a backslash escapes opens nothing.
-_UNSURE = re.compile(r"[`$]|%%|\\\Z")
-# What is escaped already; a footnote mark, with what would make a link or a definition of it; brackets and tags.
-_MARKS = re.compile(r"\\[!-/:-@\[-`{-~]|(?<![!^])\[\^(?P<n>\d{1,9})\](?P<behind>[:(])?|\[|<(?=\S)")
-_ENTITIES = {"[": "&#91;", "<": "&lt;", ":": "&#58;", "(": "&#40;"}
+# Comments, of which some viewers know, take backticks in; what a backslash escapes opens nothing.
+_UNSURE = re.compile(r"`|%%|\\\Z")
+# What viewers make links of by themselves, and what begins mathematics.
+_ADDRESS = r"//|(?i:www)\."
+_BARE = re.compile(rf"{_ADDRESS}|\$|(?<=[\w.+-])@(?=\S)")
+# The sign of a mail address, however it is written; what is escaped already; a footnote mark, with what would make a
+# link or a definition of it; brackets and tags.
+_MARKS = re.compile(
+    r"(?<=[\w.+;-])(?P<at>\\?@|&(?:#0*64|#[xX]0*40|commat);)(?=\S)|\\[!-/:-@\[-`{-~]"
+    rf"|(?<![!^])\[\^(?P<n>\d{{1,9}})\](?P<behind>[:(])?|\[|<(?=\S)|\$|{_ADDRESS}"
+)
+_ENTITIES = {"[": "&#91;", "<": "&lt;", ":": "&#58;", "(": "&#40;", "$": "&#36;", "/": "&#47;", ".": "&#46;"}
+_JOINER = "&#8288;"  # not to be seen: viewers look for mail addresses once entities are characters again
 
 
-def _escaped(prose: str, number: Callable[[int], int | None]) -> str:
+def _escaped(prose: str, mark: Callable[[int], str | None]) -> str:
     """Entities, since what a backslash does depends on those before it."""
 
     def replaced(match: re.Match[str]) -> str:
-        renumbered = number(int(match["n"])) if match["n"] else None
+        renumbered = mark(int(match["n"])) if match["n"] else None
         if renumbered is not None:
-            return f"[^{renumbered}]{_ENTITIES.get(match['behind'], '')}"
-        return _ENTITIES.get(match[0][0], match[0][0]) + match[0][1:]
+            return f"{renumbered}{_ENTITIES.get(match['behind'], '')}"
+        if match["at"]:
+            return match["at"] + _JOINER
+        if match[0].startswith(("[", "<")):
+            return _ENTITIES[match[0][0]] + match[0][1:]
+        return match[0] if match[0].startswith("\\") else _broken(match[0])
 
     return _MARKS.sub(replaced, prose)
+
+
+def _broken(address: str) -> str:
+    """What `_BARE` has found, so that it is none any more and reads the same."""
+    return f"@{_JOINER}" if address == "@" else address[:-1] + _ENTITIES[address[-1]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A block of code: its first line, the one behind its last; fences belong to it. `info` is what stands behind the
+    first."""
+
+    first: int
+    end: int
+    fence: str
+    info: str
 
 
 def _closing(markdown: str) -> str:
     """What closes the code block at the end, if one is open there."""
     behind = markdown.count("\n") + 2
-    return next((f"\n{fence}" for first, end, fence in _blocks(f"{markdown}\n\nx") if first <= behind < end), "")
+    blocks = _blocks(f"{markdown}\n\nx")
+    return next((f"\n{block.fence}" for block in blocks if block.first <= behind < block.end), "")
 
 
-def _blocks(markdown: str) -> list[tuple[int, int, str]]:
-    """The first line of each code block, the one behind its last, and its fence; fences belong to it.
+def _opening(line: str, block: _Block) -> str:
+    """The first line of a block: viewers draw maps, diagrams and formulas of some languages, or run them."""
+    if not block.info:
+        return line
+    language = block.info.split()[0]
+    return line[: line.index(block.fence)] + block.fence + (language if LANGUAGE.fullmatch(language) else "")
 
-    HTML and definitions of links are prose here, as they are once escaped.
-    """
+
+def _blocks(markdown: str) -> list[_Block]:
+    """The blocks of code in it."""
+    code = [token for token in _tokens_of(markdown) if token.type in ("fence", "code_block")]
+    return [_Block(t.map[0], t.map[1], t.markup, t.info.strip()) for t in code if t.map]
+
+
+def _tokens_of(markdown: str) -> "list[Token]":
+    """Its blocks; HTML and definitions of links are prose here, as they are once escaped."""
     from markdown_it import MarkdownIt
 
-    tokens = MarkdownIt("commonmark", {"html": False}).disable(["inline", "reference"]).parse(markdown)
-    code = [token for token in tokens if token.type in ("fence", "code_block")]
-    return [(token.map[0], token.map[1], token.markup) for token in code if token.map]
+    return MarkdownIt("commonmark", {"html": False}).disable(["inline", "reference"]).parse(markdown)
 
 
 def _parts(line: str, has_cells: bool) -> Iterator[tuple[str, bool]]:
@@ -236,7 +296,7 @@ def _question(number: int, question: str) -> list[str]:
     return [heading] if len(lines) < 2 else [heading, "  \n".join(f"> {inert(line)}" for line in lines)]
 
 
-def note_line(number: int, note: Footnote) -> str:
+def note_line(number: int | str, note: Footnote) -> str:
     """A footnote; its last character keeps viewers that know none from taking it for a link's definition."""
     quote = f' "{inert(note.quote)}"' if note.quote else "."
     return f"[^{number}]: {inert(note.place) or '?'} ({inert(note.state)}){quote}"
@@ -282,8 +342,13 @@ def _finite(value: Any) -> Any:
 def _ending(answer: Mapping[str, Any]) -> Iterator[str]:
     ending = str(answer.get("ending", "stop"))
     if ending != "stop":
-        why = show(str(answer.get("error") or "")).removeprefix(ending)
+        why = _sentence(answer.get("error")).removeprefix(ending)
         yield f"not whole: {show(ending)}" + (f", {why}" if why else "")
+
+
+def _sentence(said: object) -> str:
+    """What was said in one line; names in it are as `show` has them already."""
+    return " ".join(safe_text(str(said or "")).split())
 
 
 def how_quoted(answer: Mapping[str, Any]) -> str:
@@ -300,7 +365,7 @@ def _notices(answer: Mapping[str, Any]) -> Iterator[str]:
         notice = f"quotations {how_quoted(answer)}, no model wrote this"
     for said in (notice, *_list(answer, "warnings")):
         if said:
-            yield show(" ".join(str(said).split()))
+            yield _sentence(said)
 
 
 def _engine(answer: Mapping[str, Any]) -> Iterator[str]:

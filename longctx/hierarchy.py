@@ -21,15 +21,58 @@ STATEMENT_TOKENS = 100  # of a statement with its quote
 NAME_SHOWN = 50  # characters
 
 
+Place = tuple[int, int]  # number of a window, and what is left of it
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a limit leaves for texts: so many windows of so many tokens, of the first of which `lead` are taken."""
+
+    windows: int
+    window_tokens: int
+    lead: int
+
+    @classmethod
+    def beside(cls, order: int, limit: int, lead: int) -> "Room":
+        """Beside an order that takes so much with its answer.
+
+        Windows count whole, since there are engines where a short one leaves positions unused; what stands in one
+        window together with its order leaves none.
+        """
+        if limit - order < WINDOW_TOKENS:
+            return cls(1, max(0, min(limit, WINDOW_TOKENS) - order), lead)
+        return cls((limit - order) // WINDOW_TOKENS, WINDOW_TOKENS, lead)
+
+    @property
+    def largest(self) -> int:
+        """What fits each of its windows."""
+        return max(0, self.window_tokens - self.lead)
+
+    @property
+    def start(self) -> Place:
+        """Where it is empty."""
+        return 0, self.largest
+
+    def behind(self, place: Place, sizes: Iterable[int]) -> Place | None:
+        """The place behind these, each of which stands in one window; None where there is none."""
+        window, left = place
+        for size in sizes:
+            if size > left:
+                window, left = window + 1, self.window_tokens
+            left -= size
+        return (window, left) if window < self.windows and left >= 0 else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rooms:
-    """What is left of an engine's limit for texts, for notes that fewer are made of, and for those of the whole.
+    """What is left of an engine's limit: for texts, and in tokens for notes that fewer are made of and for those of the
+    whole.
 
     `notes` is what a call may write for those above it.
     """
 
     limit: int
-    texts: int
+    texts: Room
     joined: int
     whole: int
     notes: int
@@ -96,7 +139,7 @@ class Plan:
     def counted(self) -> str:
         """`14 calls: 10 of documents, 3 of groups, 1 of the whole`."""
         if self.calls == 1:
-            return "1 call, without the conversation"
+            return "1 call"
         groups = f"{sum(self.levels):,} of groups, " if self.levels else ""
         return f"{self.calls:,} calls: {len(self.leaves):,} of documents, {groups}1 of the whole"
 
@@ -105,7 +148,7 @@ def plan(corpus: Corpus, entries: Sequence[Entry], rooms: Rooms) -> Plan:
     """The calls for a summary of these texts; raises DoesNotFit where the limit is too small for that."""
     if rooms.joined < 2 * rooms.note or rooms.whole < rooms.note:
         raise _too_small(rooms)
-    leaves = tuple(map(Leaf, _leaves(_cut(corpus, entries, rooms.texts), rooms)))
+    leaves = tuple(map(Leaf, _leaves(_cut(corpus, entries, rooms.texts.largest), rooms)))
     return Plan(
         leaves=leaves,
         levels=tuple(_levels(len(leaves), rooms)),
@@ -137,33 +180,35 @@ def _cut(corpus: Corpus, entries: Iterable[Entry], room: int) -> Iterator[tuple[
     packer = Packer(corpus.record.tag, corpus.tokenizer, corpus.tokenised)
     for entry in entries:
         shown = replace(entry, path=present_path(corpus, entry))
-        pieces = tuple(packer.cut(shown, min(WINDOW_TOKENS, room)))
+        pieces = tuple(packer.cut(shown, room))
         yield tuple(Cut(piece, number, len(pieces)) for number, piece in enumerate(pieces, start=1))
 
 
 def _leaves(texts: Iterable[tuple[Cut, ...]], rooms: Rooms) -> Iterator[tuple[Cut, ...]]:
     """Runs of texts that fit a call; a text that fits in none is spread over several."""
-    held, left = list[Cut](), rooms.texts
+    room, held = rooms.texts, list[Cut]()
+    place = room.start
     for text in texts:
-        for run in (text,) if _size(text) <= rooms.texts else ((cut,) for cut in text):
-            size = _size(run)
-            if size > rooms.texts:
-                raise _too_small(rooms)
-            if held and size > left:
+        for run in (text,) if room.behind(room.start, _sizes(text)) else ((cut,) for cut in text):
+            behind = room.behind(place, _sizes(run))
+            if behind is None and held:
                 yield tuple(held)
-                held, left = [], rooms.texts
+                held, behind = [], room.behind(room.start, _sizes(run))
+            if behind is None:
+                raise _too_small(rooms)
             held += run
-            left -= size
+            place = behind
     if held:
         yield tuple(held)
 
 
-def _size(cuts: Iterable[Cut]) -> int:
-    return sum(cut.piece.size for cut in cuts)
+def _sizes(cuts: Iterable[Cut]) -> Iterator[int]:
+    return (cut.piece.size for cut in cuts)
 
 
 def _too_small(rooms: Rooms) -> DoesNotFit:
     return DoesNotFit(
         f"an engine that takes {rooms.limit:,} tokens is too small for a summary in several calls",
-        "--context says how much it takes; --length short, fewer --sections and a shorter --focus leave more room",
+        "--context says how much it takes; --length short, fewer --max-tokens or --sections and a shorter --focus "
+        "leave more room",
     )

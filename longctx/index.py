@@ -5,11 +5,12 @@ found at once, but its words stay until they are a fifth of the index; then all 
 It ranks by words alone; `longctx.evidence` reads the text and decides.
 """
 
+import json
 import re
 import sqlite3
 import time
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -154,9 +155,15 @@ class Index:
         rows = self._connection.execute("SELECT count(*) FROM words WHERE words MATCH ?", (expression,))
         return int(rows.fetchone()[0])
 
-    def match(self, expression: str, limit: int) -> list[Match]:
-        """The best passages for an FTS5 expression by weighted BM25, best first."""
-        rows = self._connection.execute(_MATCH, (expression, *WEIGHTS, limit))
+    def match(self, expression: str, limit: int, within: Collection[str] | None = None) -> list[Match]:
+        """The best passages for an FTS5 expression by weighted BM25, best first: of all documents, or of those whose
+        digests are `within`."""
+        if within is None:
+            rows = self._connection.execute(_MATCH, (expression, *WEIGHTS, limit))
+        else:
+            digests = json.dumps(list(within))
+            first, last = self._connection.execute(_REACH, (digests,)).fetchone()
+            rows = self._connection.execute(_MATCH_WITHIN, (expression, *WEIGHTS, limit, digests, first, last))
         return [Match(digest, _path(path), *rest) for digest, path, *rest in rows]
 
     def paths(self, digest: str) -> list[str]:
@@ -231,12 +238,20 @@ class Index:
         self.commit()
 
 
-_MATCH = """
+_MATCH_FORM = """
 SELECT d.digest, (SELECT min(path) FROM paths WHERE document = d.id), p.first, p.last, p.kind, p.name,
     p.heading, -rank
-FROM (SELECT rowid, bm25(words, ?2, ?3, ?4, ?5) AS rank FROM words WHERE words MATCH ?1) AS w
-JOIN passages AS p ON p.id = w.rowid JOIN documents AS d ON d.id = p.document
+FROM (SELECT rowid, bm25(words, ?2, ?3, ?4, ?5) AS rank FROM words WHERE words MATCH ?1{reach}) AS w
+JOIN passages AS p ON p.id = w.rowid JOIN documents AS d ON d.id = p.document{documents}
 ORDER BY rank, p.id LIMIT ?6"""
+_MATCH = _MATCH_FORM.format(reach="", documents="")
+# Passages of a document lie together, so that of a part of a corpus only their stretch is looked through.
+_MATCH_WITHIN = _MATCH_FORM.format(
+    reach=" AND rowid BETWEEN ?8 AND ?9", documents=" WHERE d.digest IN (SELECT value FROM json_each(?7))"
+)
+_REACH = """
+SELECT min(p.id), max(p.id) FROM json_each(?1) AS e JOIN documents AS d ON d.digest = e.value
+JOIN passages AS p ON p.document = d.id"""
 
 
 def _word_rows(

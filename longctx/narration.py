@@ -58,10 +58,13 @@ class Narrator(AbstractContextManager["Narrator"]):
 
     def left_out(self, summary: "CorpusSummary") -> None:
         """Name what was not read or only in part, grouped by reason; --json and `corpora show` name every file."""
+        from ingest.source import LEFT_OUT
+
         for manner, rows in _manners(summary):
             groups: dict[str, list[str]] = defaultdict(list)
             for path, reason, detail in rows:
-                groups[reason].append(f"{show(path)} ({show(detail)})" if detail else show(path))
+                named = f"{show(path)} ({show(detail)})" if detail else show(path)
+                groups[reason].append(show(detail) if detail.endswith(f" {LEFT_OUT}") else named)
             for reason, names in sorted(groups.items()):
                 more = f" and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
                 self.say(f"{manner}, {reason}: {', '.join(names[:NAMES_SHOWN])}{more}")

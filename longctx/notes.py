@@ -1,6 +1,6 @@
 """What one call of a summary writes for those above it: statements, each with the quotes that the check has found.
 
-A statement without such a quote is left out, so that nothing goes on that no document says. Pure functions of answers
+A sentence without such a quote is left out, so that nothing goes on that no document says. Pure functions of answers
 in their JSON form, which may come from a file: nothing is taken for granted of it.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 from ingest.naming import safe_text
 from longctx import wording
 from longctx.citations import CitationStatus
-from longctx.coverage import MARK, blocks
+from longctx.coverage import MARK, blocks, sentences, states
 
 QUOTE_MOST = 300  # characters: what is cut off at its end is still a quote
 FOUND = (CitationStatus.VERIFIED, CitationStatus.RELOCATED)
@@ -22,7 +22,7 @@ NamesOf = Callable[[Mapping[str, Any]], tuple[str, str] | None]
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement with its quotes as a model writes them, and the ids and paths of the documents they are from."""
+    """One sentence with its quotes as a model writes them, and the ids and paths of the documents they are from."""
 
     text: str
     names: tuple[tuple[str, str], ...]
@@ -50,8 +50,8 @@ def is_answer(value: object) -> bool:
 def notes_of(answer: Mapping[str, Any], names_of: NamesOf) -> Notes:
     """The statements of an answer; `names_of` gives id and path of the document that a citation stands in."""
     found = dict(_found(answer, names_of))
-    said = [block for block in blocks(answer["answer_markdown"]) if re.search(r"\w", MARK.sub("", block))]
-    stated = [_statement(block, found) for block in said]
+    said = [each for block in blocks(answer["answer_markdown"]) for each in sentences(block) if _is_said(each)]
+    stated = [_statement(each, found) for each in said]
     return Notes(statements=tuple(each for each in stated if each.names), said=len(said) if answer.get("found") else 0)
 
 
@@ -76,7 +76,8 @@ def written(notes: Sequence[Notes], tag: str, fits: Callable[[str], bool]) -> tu
 def _text(statements: Sequence[Statement], tag: str, part: tuple[int, int]) -> str:
     names = tuple(dict.fromkeys(name for each in statements for name in each.names))
     lines = "".join(f"- {each.text}\n" for each in statements)
-    return wording.notes_opening(tag, part, names) + lines + wording.notes_closing(tag)
+    wrapper = re.compile(rf"<(?=\s*/?\s*(?:notes|doc)-{re.escape(tag)})", re.IGNORECASE)
+    return wording.notes_opening(tag, part, names) + wrapper.sub("‹", lines) + wording.notes_closing(tag)
 
 
 def _found(answer: Mapping[str, Any], names_of: NamesOf) -> Iterator[tuple[int, tuple[str, tuple[str, str]]]]:
@@ -97,7 +98,18 @@ def _quote(text: str) -> str:
 _ENDS = re.compile(r'"(?= ?[\]】］;,])')
 
 
-def _statement(block: str, found: Mapping[int, tuple[str, tuple[str, str]]]) -> Statement:
-    numbers = [int(number) for number in MARK.findall(block) if int(number) in found]
-    marked = MARK.sub(lambda mark: found[int(mark[1])][0] if int(mark[1]) in found else "", block)
-    return Statement(" ".join(marked.split()), tuple(dict.fromkeys(found[number][1] for number in numbers)))
+def _is_said(sentence: str) -> bool:
+    """Whether it is a statement, or has a quote as one has."""
+    return states(sentence) or bool(MARK.search(sentence) and re.search(r"\w", MARK.sub("", sentence)))
+
+
+def _statement(sentence: str, found: Mapping[int, tuple[str, tuple[str, str]]]) -> Statement:
+    """A sentence with the quotes that were found in the place of its marks; nothing else in it looks like a quote."""
+    numbers = [int(number) for number in MARK.findall(sentence) if int(number) in found]
+    parts = MARK.split(sentence)
+    parts[::2] = [_LIKE_A_QUOTE.sub("(", part) for part in parts[::2]]
+    parts[1::2] = [found[int(number)][0] if int(number) in found else "" for number in parts[1::2]]
+    return Statement(" ".join("".join(parts).split()), tuple(dict.fromkeys(found[number][1] for number in numbers)))
+
+
+_LIKE_A_QUOTE = re.compile(r"[\[【［](?=[\[【［\s]*d\d)")

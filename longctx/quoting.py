@@ -14,6 +14,9 @@ from longctx.errors import CorpusError
 from longctx.manifest import Entry
 
 QUOTES_SHOWN = 3
+METHOD = (
+    1  # of choosing passages and quotations, in summaries too: to be counted up with every change of what is chosen
+)
 NOT_FOUND = "Not found in this corpus."
 NOTICE = (
     "These are quotations found by search: no model wrote this answer. `longctx engine doctor` says how to ask one."

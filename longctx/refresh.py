@@ -15,7 +15,7 @@ from ingest.naming import show
 from ingest.outcome import Outcome, Status
 from ingest.pool import WorkerPool
 from ingest.reader import STOPPED, Reader, Reading, is_current
-from ingest.source import Source
+from ingest.source import Source, is_count
 from longctx.corpora import FileRecord
 from longctx.corpus import Corpus, index_key
 from longctx.errors import CorpusError
@@ -201,8 +201,13 @@ def _same(record: FileRecord, item: Source | Outcome) -> bool:
 def _why_empty(files: Mapping[str, FileRecord]) -> str:
     if not files:
         return "the sources hold no files, or every file is excluded"
-    first = next(iter(files.values())).outcome
-    return f"{len(files)} files left out, such as {show(first.path)}: {first.status} {first.detail}".rstrip()
+    outcomes = [record.outcome for record in files.values()]
+    first = next((outcome for outcome in outcomes if not is_count(outcome)), None)
+    if first is None:
+        return "; ".join(dict.fromkeys(outcome.detail for outcome in outcomes))
+    count = sum(not is_count(outcome) for outcome in outcomes)
+    such = f"{count:,} files left out, such as" if count > 1 else "left out:"
+    return f"{such} {show(first.path)}: {first.status} {first.detail}".rstrip()
 
 
 def differences(corpus: Corpus) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
-from longctx.answer import Answer, Mode, Reading, summarise
+from longctx.answer import Answer, Mode, Reading
 from longctx.corpus import Corpus
 from longctx.engines.base import Identity
 from longctx.focus import Focus, of_pieces
@@ -60,7 +60,7 @@ def finished(corpus: Corpus, made: Made, answer: Answer) -> Answer:
     return replace(
         answer,
         notice=" ".join(filter(None, [answer.notice, _how(made, len(tokens))])),
-        reading=_reading(corpus, made),
+        reading=reading_of(corpus, made),
         calls=len(tokens),
         tokens=_sums(tokens),
         timing=_timing(made, answer),
@@ -76,11 +76,11 @@ def nothing(corpus: Corpus, made: Made, title: str, engine: Identity) -> Answer:
         answer_markdown=EMPTY,
         citations=(),
         engine=engine,
-        corpus=summarise(corpus.record.id, corpus.files),
+        corpus=corpus.summary,
         notice=_how(made, len(made.answers)),
         tokens=_sums([each["tokens"] for each in made.answers]),
         timing={"total_s": time.perf_counter() - made.begun_s},
-        reading=_reading(corpus, made),
+        reading=reading_of(corpus, made),
         warnings=tuple(made.warnings),
         calls=len(made.answers),
     )
@@ -108,7 +108,7 @@ def _timing(made: Made, answer: Answer) -> dict[str, float]:
     return {**timing, "ttft_s": total - answer.timing["total_s"] + first}
 
 
-def _reading(corpus: Corpus, made: Made) -> Reading:
+def reading_of(corpus: Corpus, made: Made) -> Reading:
     """What the calls have read, and of the summary's own documents what they have not."""
     ranges = focus_of(corpus, made.read).ranges
     current = [entry for entry in corpus.entries if entry.state is State.CURRENT]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from longctx import hierarchy, wording
 from longctx.analysis import Asking
 from longctx.corpus import Corpus
-from longctx.hierarchy import Rooms
+from longctx.hierarchy import Room, Rooms
+from longctx.packing import WINDOW_TOKENS
 from longctx.plan import begun, lead_ids
 from longctx.question_window import question_ids
 from longctx.summary_form import Summary
@@ -47,13 +48,18 @@ def rooms_of(corpus: Corpus, asking: Asking, summary: Summary, limit: int) -> Ro
     """What the words about them leave of a limit for texts and for notes."""
     notes, encode, tag = hierarchy.notes_tokens(limit), corpus.tokenizer.encode, corpus.record.tag
     orders = Orders(summary, notes // hierarchy.STATEMENT_TOKENS)
-    lead = len(begun(corpus.tokenizer, wording.notes_preamble(tag))) + len(encode(wording.notes_directive()))
-    documents = len(lead_ids(corpus.tokenizer, tag)) + len(encode(wording.directive()))
-    whole = len(question_ids(encode, orders.whole))
+    leaf, joined, whole = (len(question_ids(encode, each)) for each in (orders.leaf, orders.joined, orders.whole))
+    documents = len(encode(wording.directive())) + max(leaf + notes, whole + asking.max_tokens)
+
+    def for_notes(order: int, answer: int) -> int:
+        behind = len(encode(wording.notes_directive())) + order
+        unused = behind if limit > WINDOW_TOKENS else 0  # what an order leaves of the open window that it doesn't fit
+        return limit - len(begun(corpus.tokenizer, wording.notes_preamble(tag))) - unused - behind - answer
+
     return Rooms(
         limit=limit,
-        texts=limit - documents - max(len(question_ids(encode, orders.leaf)) + notes, whole + asking.max_tokens),
-        joined=limit - lead - len(question_ids(encode, orders.joined)) - notes,
-        whole=limit - lead - whole - asking.max_tokens,
+        texts=Room.beside(documents, limit, len(lead_ids(corpus.tokenizer, tag))),
+        joined=for_notes(joined, notes),
+        whole=for_notes(whole, asking.max_tokens),
         notes=notes,
     )

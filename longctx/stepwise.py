@@ -12,19 +12,19 @@ from contextlib import closing
 from dataclasses import replace
 
 from longctx import hierarchy
-from longctx.analysis import Asking, sampling
+from longctx.analysis import Asking, Before, sampling
 from longctx.answer import Answer, Ending
 from longctx.answering import Answering
 from longctx.composing import Composed, compose_notes, compose_pieces, in_words
 from longctx.corpus import Corpus
 from longctx.engines.base import Engine, Prompt, Sampling
-from longctx.errors import DoesNotFit, EngineError
-from longctx.events import Answered, AnswerEvent, AnswerEvents, Notice, PrefillProgress, Stepped, through
+from longctx.errors import DoesNotFit, EngineError, StoreError
+from longctx.events import Answered, AnswerEvent, AnswerEvents, Notice, Planned, PrefillProgress, Stepped, through
 from longctx.hierarchy import Leaf, Plan
 from longctx.kept_answer import brief
 from longctx.manifest import Entry, State
 from longctx.notes import Notes, is_answer, notes_of, together, written
-from longctx.step_answer import Given, Made, finished, focus_of, nothing
+from longctx.step_answer import Given, Made, finished, focus_of, nothing, reading_of
 from longctx.step_orders import Orders, rooms_of
 from longctx.steps import Steps
 from longctx.summary_form import Summary
@@ -38,24 +38,38 @@ def in_steps(
     entries: Sequence[Entry],
     limit: int,
     steps: Steps,
+    before: Before,
+    prefill_tokens_per_s: float | None = None,
 ) -> AnswerEvents:
-    """A summary of texts that do not fit in one prompt of at most `limit` tokens; `asking` is for the whole.
+    """A summary of texts that do not fit in one prompt of at most `limit` tokens after what was asked `before`.
 
-    Raises DoesNotFit before anything is sent, and what the engine raises where it goes on failing.
+    `asking` is for the whole. Raises DoesNotFit before anything is sent, and what the engine raises where it goes on
+    failing.
     """
-    planned = hierarchy.plan(corpus, entries, rooms_of(corpus, asking, summary, limit))
+    plan = hierarchy.plan(corpus, entries, rooms_of(corpus, asking, summary, limit))
+    stepwise = _Stepwise(corpus, engine, asking, summary, plan, steps, before)
+    if plan.calls == 1:
+        yield from stepwise.alone(prefill_tokens_per_s)
+        return
     yield Notice(
-        f"{summary.scope.label} does not fit in one pass ({planned.tokens:,} tokens, the engine takes {limit:,}): "
-        f"{planned.counted}"
+        f"{summary.scope.label} does not fit in one pass ({plan.tokens:,} tokens, the engine takes {limit:,}): "
+        f"{plan.counted}"
     )
-    yield from _Stepwise(corpus, engine, asking, summary, planned, steps).events()
+    yield from stepwise.events()
 
 
 class _Stepwise:
-    """A plan on its way; `events` may be followed once."""
+    """A plan on its way; `events`, or `alone`, may be followed once."""
 
     def __init__(
-        self, corpus: Corpus, engine: Engine, asking: Asking, summary: Summary, plan: Plan, steps: Steps
+        self,
+        corpus: Corpus,
+        engine: Engine,
+        asking: Asking,
+        summary: Summary,
+        plan: Plan,
+        steps: Steps,
+        before: Before,
     ) -> None:
         self._corpus = corpus
         self._engine = engine
@@ -63,6 +77,7 @@ class _Stepwise:
         self._summary = summary
         self._plan = plan
         self._steps = steps
+        self._before = before
         self._orders = Orders(summary, plan.rooms.statements)
         self._made = Made(plan)
         self._is_failing = False
@@ -71,13 +86,25 @@ class _Stepwise:
 
     def events(self) -> AnswerEvents:
         """The calls in order; the last one's text as it comes, and in the end Answered."""
-        if self._plan.calls == 1:
-            yield from self._alone()
-            return
         notes = yield from self._of_documents()
         for count in self._plan.levels:
             notes = yield from self._joined(notes, count)
         yield from self._whole(notes)
+
+    def alone(self, prefill_tokens_per_s: float | None) -> AnswerEvents:
+        """All texts in one call, where they fit without a conversation before them."""
+        if self._before.exchanges:
+            yield Notice(f"{self._summary.scope.label} is read in one pass, without the conversation")
+        composed = compose_pieces(
+            self._corpus, focus_of(self._corpus, self._made.read), self._orders.alone, self._asking.max_tokens
+        )
+        yield Planned(
+            reading=reading_of(self._corpus, self._made),
+            prompt_tokens=len(composed.prompt.ids),
+            limit_tokens=self._engine.limits().context_tokens,
+            prefill_tokens_per_s=prefill_tokens_per_s,
+        )
+        yield from self._last(composed)
 
     # --- notes ------------------------------------------------------------------------------------------------------
 
@@ -169,8 +196,10 @@ class _Stepwise:
     def _keep(self, key: str, given: Given) -> Iterator[AnswerEvent]:
         try:
             self._steps.put(key, given)
-        except OSError as error:
-            yield self._once(f"what is done can't be kept for a later run: {error.strerror}")
+        except (OSError, StoreError) as error:
+            notice = Notice(unkept(error))
+            if self._is_new(notice):
+                yield notice
 
     def _checked(self, made: Notes, what: str) -> Iterator[AnswerEvent]:
         """Say what is lost because no quote of it was found."""
@@ -182,23 +211,16 @@ class _Stepwise:
 
     # --- the whole --------------------------------------------------------------------------------------------------
 
-    def _alone(self) -> AnswerEvents:
-        """All texts in one call, without a conversation before it."""
-        composed = compose_pieces(
-            self._corpus, focus_of(self._corpus, self._made.read), self._orders.alone, self._asking.max_tokens
-        )
-        yield from self._last(composed)
-
     def _whole(self, notes: list[Notes]) -> AnswerEvents:
         stated = [each for each in notes if each.statements]
         if not stated:
             yield Answered(nothing(self._corpus, self._made, self._summary.title, self._engine.identity()))
             return
         composed = yield from self._composed(stated, self._orders.whole, self._asking.max_tokens)
+        yield from self._next("the whole")
         yield from self._last(composed)
 
     def _last(self, composed: Composed) -> AnswerEvents:
-        yield from self._next("the whole")
         yield from through(self._answering(composed, sampling(self._asking)), self._told)
 
     def _told(self, event: AnswerEvent) -> AnswerEvent:
@@ -206,7 +228,7 @@ class _Stepwise:
             return event
         answer = finished(self._corpus, self._made, event.answer)
         said = in_words(self._corpus.tokenizer.encode, answer.question, answer.raw or answer.answer_markdown)
-        return Answered(answer, said)
+        return Answered(answer, said, topic=self._before.topic, left_out=self._before.left_out)
 
     # --- small things -----------------------------------------------------------------------------------------------
 
@@ -233,10 +255,15 @@ class _Stepwise:
         return is_new
 
 
+def unkept(error: OSError | StoreError) -> str:
+    """What to say where a step could not be kept."""
+    why = error.strerror if isinstance(error, OSError) else error
+    return f"what is done can't be kept for a later run: {why}"
+
+
 def key_of(engine: Engine, prompt: Prompt, drawn: Sampling) -> str:
     """Names a call by all that it is asked, and of whom."""
-    who = engine.identity()
-    how = [who.kind, who.model, drawn.max_tokens, drawn.temperature, drawn.top_p, drawn.seed, sorted(drawn.stop_ids)]
+    how = [engine.identity().key, drawn.max_tokens, drawn.temperature, drawn.top_p, drawn.seed, sorted(drawn.stop_ids)]
     digest = hashlib.sha256(json.dumps([how, prompt.starts, prompt.window_tokens]).encode())
     digest.update(prompt.ids.tobytes())
     return digest.hexdigest()

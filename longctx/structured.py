@@ -5,29 +5,22 @@ that refers to another file or address is refused.
 """
 
 import json
-import math
 import re
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ingest.naming import safe_text, show
+from ingest.naming import show
 from longctx.errors import UsageError
+from longctx.json_schema import DEFINITIONS, LARGEST, REFERENCES, check_schema, problem, subschemas
+from longctx.json_schema import Schema as Schema
+from longctx.strict_json import DECODER, clean, said
 
-if TYPE_CHECKING:
-    from jsonschema.protocols import Validator
-
-Schema = Mapping[str, Any]
-
-LARGEST_SCHEMA = 256 << 10  # bytes
-DEEPEST = 64
-LONGEST_MATCHED = 1000  # characters of a string that a pattern of the schema is tried on: patterns can be slow
 LONGEST_QUOTE = 2000  # characters
 CLAIMS_MOST = 500
-LONGEST_PROBLEM = 300  # characters
 CANDIDATES = 8  # braces at which the object may begin, where there is text around it
 HINT = "it must be JSON that is a JSON schema"
 _WHOLE = {"type": "string"}
@@ -40,11 +33,6 @@ EVIDENCE: Schema = {
         "additionalProperties": False,
     },
 }
-ANSWER = "/properties/answer/anyOf/0"  # where the user's schema stands in ours
-DEFINITIONS = ("$defs", "definitions")
-NAMED = ("properties", "patternProperties", "dependentSchemas", "dependencies", *DEFINITIONS)  # schemas by name
-DATA = ("const", "enum", "default", "examples", "example")  # in which nothing is a schema
-REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,49 +63,38 @@ def read_schema(path: Path) -> dict[str, Any]:
     shown = show(str(path))
     try:
         with path.open("rb") as stream:
-            content = stream.read(LARGEST_SCHEMA + 1)
-        schema = _DECODER.decode(content.decode("utf-8-sig"))
+            content = stream.read(LARGEST + 1)
+        schema = DECODER.decode(content.decode("utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{shown}: {error.strerror}", "name a file that holds a JSON schema") from error
     except json.JSONDecodeError as error:
-        raise UsageError(f"{shown}:{error.lineno}: {_said(error)}", HINT) from error
+        raise UsageError(f"{shown}:{error.lineno}: {said(error)}, column {error.colno}", HINT) from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{shown}: {_said(error)}", HINT) from error
-    if problem := check_schema(schema):
-        raise UsageError(f"{shown}: {problem}", HINT)
+        raise UsageError(f"{shown}: {said(error)}", HINT) from error
+    if fault := check_schema(schema):
+        raise UsageError(f"{shown}: {fault}", HINT)
     return dict(schema)
-
-
-def check_schema(schema: object) -> str:
-    """Why this can't be the schema of an answer, in one line; "" where it can."""
-    if not isinstance(schema, Mapping):
-        return "a JSON schema is an object"
-    try:
-        if len(json.dumps(schema, allow_nan=False)) > LARGEST_SCHEMA:
-            return f"larger than {LARGEST_SCHEMA >> 10} KiB"
-        _clean(schema)
-    except (TypeError, ValueError, RecursionError) as error:
-        return f"not JSON: {_said(error)}"
-    return next(_faults(schema), "")
 
 
 def text_of(schema: Schema) -> str:
     """The schema as it is told to a model or an engine."""
-    return json.dumps(_clean(schema), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(clean(schema), ensure_ascii=False, separators=(",", ":"))
 
 
 def wrapped(schema: Schema) -> dict[str, Any]:
     """What an engine is held to: first the evidence, then the user's schema, or null where the documents lack it.
 
-    Its definitions stand where references look for them; other references go on to where their target stands now.
+    Its definitions stand where references look for them. Where other references lead into it, it is a definition
+    itself: not every engine follows a reference into a list.
     """
     copied = deepcopy(dict(schema))
-    for each in _subschemas(copied):
-        for name in REFERENCES:
-            if isinstance(each.get(name), str):
-                each[name] = _moved(each[name])
     definitions = {name: copied.pop(name) for name in DEFINITIONS if name in copied}
-    answer = {name: value for name, value in copied.items() if name not in ("$schema", "$id")}
+    answer: dict[str, Any] = {name: value for name, value in copied.items() if name not in ("$schema", "$id")}
+    own = dict(_mapping(definitions.get("$defs")))
+    name = next(name for name in _names() if name not in own)
+    if _move([answer, definitions], f"#/$defs/{name}"):
+        definitions["$defs"] = own | {name: answer}
+        answer = {"$ref": f"#/$defs/{name}"}
     return {
         "type": "object",
         "properties": {"evidence": EVIDENCE, "answer": {"anyOf": [answer, {"type": "null"}]}},
@@ -130,15 +107,15 @@ def wrapped(schema: Schema) -> dict[str, Any]:
 def parse(raw: str, schema: Schema) -> Structured:
     """What a model wrote, as a value that obeys the schema; a fence and words around the object are left out."""
     try:
-        found = _clean(_object_in(raw))
+        found = clean(_object_in(raw))
     except (ValueError, RecursionError) as error:
-        return Structured(problem=f"not JSON: {_said(error)}")
+        return Structured(problem=f"not JSON: {said(error)}")
     missing = [name for name in ("evidence", "answer") if name not in found]
     if "answer" in missing or not isinstance(found.get("evidence", []), list):
         return Structured(problem=f"{missing[-1]!r} is missing" if missing else "evidence: is no list")
     value = found["answer"]
-    if value is not None and (problem := _problem(value, schema)):
-        return Structured(problem=problem)
+    if value is not None and (fault := problem(value, schema)):
+        return Structured(problem=fault)
     claims = [_claim(each, value) for each in found.get("evidence", [])]
     kept = tuple(claim for claim in claims if claim)[:CLAIMS_MOST]
     return Structured(value=value, claims=kept, lost=len(claims) - len(kept))
@@ -156,129 +133,24 @@ def step(pointer: str, name: str | int) -> str:
     return f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}"
 
 
-def _problem(value: Any, schema: Schema) -> str:
-    """What is wrong with a value, "" where nothing is."""
-    from jsonschema.exceptions import best_match
-
-    try:
-        error = best_match(_validator(schema).iter_errors(value))
-    except RecursionError:
-        return "answer: the schema refers to itself without an end"
-    if error is None:
-        return ""
-    place = "/".join(["answer", *map(str, error.absolute_path)])
-    return _line(f"{place}: {error.message}")
+def _names() -> Iterator[str]:
+    """Names for a definition."""
+    yield "answer"
+    yield from map("answer{}".format, count(2))
 
 
-def _validator(schema: Schema) -> "Validator":
-    """The draft that the schema names, with patterns that are tried on short strings only."""
-    from jsonschema.validators import extend
-    from referencing import Registry
-
-    kind = _draft(schema)
-    bounded = {name: _bounded(kind.VALIDATORS[name]) for name in ("pattern", "patternProperties")}
-    made: Validator = extend(kind, bounded)(schema, registry=Registry())  # type: ignore[no-untyped-call] # it has none
-    return made
-
-
-def _draft(schema: Schema) -> "type[Validator]":
-    """The draft that it names, else the last one."""
-    from jsonschema import Draft202012Validator
-    from jsonschema.validators import validator_for
-
-    return validator_for(schema, default=Draft202012Validator)
+def _move(schemas: Sequence[Any], to: str) -> bool:
+    """Write the references in these that go from the top so that they go from there; whether there were any."""
+    moved = False
+    for each in (part for schema in schemas for part in subschemas(schema)):
+        for name in REFERENCES:
+            if isinstance(ref := each.get(name), str) and _is_moved(ref):
+                each[name], moved = to + ref[1:], True
+    return moved
 
 
-def _is_known(named: object) -> bool:
-    """Whether there is a draft of that name: then it does not matter what is taken otherwise."""
-    from jsonschema import Draft7Validator, Draft202012Validator
-    from jsonschema.validators import validator_for
-
-    others = (Draft7Validator, Draft202012Validator)
-    return named == "" or (
-        isinstance(named, str) and len({validator_for({"$schema": named}, default=other) for other in others}) == 1
-    )
-
-
-def _bounded(check: Callable[..., Iterator[Any] | None]) -> Callable[..., Iterator[Any]]:
-    """A check that refuses what is too long to be matched."""
-    from jsonschema import ValidationError
-
-    def checked(validator: Any, wanted: Any, instance: Any, schema: Any) -> Iterator[Any]:
-        matched = instance if isinstance(instance, dict) else [instance]
-        if any(isinstance(each, str) and len(each) > LONGEST_MATCHED for each in matched):
-            yield ValidationError(f"more than {LONGEST_MATCHED:,} characters are not matched with a pattern")
-        else:
-            yield from check(validator, wanted, instance, schema) or ()
-
-    return checked
-
-
-def _faults(schema: Schema) -> Iterator[str]:
-    """What is wrong with a schema that is JSON."""
-    from jsonschema import SchemaError
-
-    if not _is_known(named := schema.get("$schema", "")):
-        yield _line(f"$schema: {named!r} is not known")
-        return
-    try:
-        _draft(schema).check_schema(dict(schema))
-    except SchemaError as error:
-        yield _line(": ".join(filter(None, ["/".join(map(str, error.absolute_path)), error.message])))
-        return
-    for each in _subschemas(schema):
-        yield from _local_faults(each, schema)
-    try:
-        _validator(schema).is_valid(None)
-    except RecursionError:
-        yield "refers to itself without an end"
-
-
-def _local_faults(part: Schema, schema: Schema) -> Iterator[str]:
-    """What is wrong with one part of it, looked at alone."""
-    for name in ("$id", "$schema"):
-        if name in part and part is not schema:
-            yield f"{name} may stand at its top only"
-    for name in REFERENCES:
-        if isinstance(ref := part.get(name), str) and not _resolves(ref, schema):
-            yield _line(f"{name}: {ref!r} is not in this schema, and nothing is fetched")
-    for pattern in [part.get("pattern"), *_mapping(part.get("patternProperties"))]:
-        try:
-            re.compile(pattern or "")
-        except (re.error, RecursionError, OverflowError) as error:
-            yield _line(f"pattern: {pattern!r}: {error}")
-
-
-def _resolves(ref: str, schema: Schema) -> bool:
-    from referencing import Registry, Resource
-    from referencing.exceptions import Unresolvable
-    from referencing.jsonschema import DRAFT202012
-
-    if not ref.startswith("#"):
-        return False
-    whole = Resource.from_contents({k: v for k, v in schema.items() if k != "$id"}, DRAFT202012)
-    try:
-        Registry().with_resource("", whole).resolver().lookup(ref)
-    except (Unresolvable, ValueError, TypeError, AttributeError):  # what a pointer into no table or list raises
-        return False
-    return True
-
-
-def _subschemas(schema: Schema) -> Iterator[Any]:
-    """A schema and all that stand in it."""
-    waiting = deque([schema])
-    while waiting:
-        each = waiting.popleft()
-        yield each
-        for name, value in each.items():
-            if name not in DATA:
-                held = _mapping(value).values() if name in NAMED else value if isinstance(value, list) else [value]
-                waiting.extend(part for part in held if isinstance(part, Mapping))
-
-
-def _moved(ref: str) -> str:
-    stays = not (ref == "#" or ref.startswith("#/")) or ref.split("/")[1:2] in [[name] for name in DEFINITIONS]
-    return ref if stays else f"#{ANSWER}{ref[1:]}"
+def _is_moved(ref: str) -> bool:
+    return (ref == "#" or ref.startswith("#/")) and ref.split("/")[1:2] not in [[name] for name in DEFINITIONS]
 
 
 def _claim(given: Any, value: Any) -> Claim | None:
@@ -330,64 +202,12 @@ def _object_in(raw: str) -> dict[str, Any]:
     failed: list[ValueError] = []
     for start in starts:
         try:
-            found, _ = _DECODER.raw_decode(raw, start)
+            found, _ = DECODER.raw_decode(raw, start)
             return dict(found)
         except ValueError as error:
             failed.append(error)
     raise failed[0]
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        twice = next(name for name in made if [each for each, _ in pairs].count(name) > 1)
-        raise ValueError(f"{twice!r} stands twice in one object")
-    return made
-
-
-def _constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _whole(digits: str) -> int:
-    """A whole number that others can read too: many take no more than 64 bits."""
-    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**64:
-        raise ValueError(f"a whole number of {len(digits):,} digits")
-    return int(digits)
-
-
-def _finite(digits: str) -> float:
-    if not math.isfinite(float(digits)):
-        raise ValueError("a number that is too large")
-    return float(digits)
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_whole, parse_float=_finite)
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-def _clean(value: Any, depth: int = 0) -> Any:
-    """The same with strings that can be encoded; raises ValueError where it is too deep."""
-    if depth > DEEPEST:
-        raise ValueError(f"more than {DEEPEST} levels deep")
-    if isinstance(value, str):
-        return _SURROGATE.sub("\ufffd", value)
-    if isinstance(value, Mapping):
-        return {_clean(str(name)): _clean(each, depth + 1) for name, each in value.items()}
-    return [_clean(each, depth + 1) for each in value] if isinstance(value, list | tuple) else value
-
-
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, RecursionError):
-        return f"more than {DEEPEST} levels deep"
-    return _line(str(error))
-
-
-def _line(text: str) -> str:
-    """One short line that is safe to show."""
-    line = show(" ".join(safe_text(text).split()))
-    return line if len(line) <= LONGEST_PROBLEM else line[: LONGEST_PROBLEM - 1] + "…"

@@ -4,6 +4,7 @@ Nothing can be shown before the JSON has ended: only then is it known what a quo
 """
 
 import json
+import re
 from collections import deque
 from collections.abc import Iterator
 from typing import Any
@@ -78,9 +79,7 @@ class StructuredText:
         return told
 
     def _as_it_came(self) -> list[Delta]:
-        fence = "```"
-        while fence in self.raw:
-            fence += "`"
+        fence = "`" * (1 + max(map(len, re.findall("`{3,}", self.raw)), default=2))
         self.markdown = f"{fence}json\n{self.raw.strip()}\n{fence}"
         return [TextDelta(self.markdown)]
 

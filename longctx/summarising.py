@@ -35,10 +35,14 @@ def summarise(
     before: Before | None = None,
     prefill_tokens_per_s: float | None = None,
     steps: Steps | None = None,
+    entries: "Sequence[Entry] | None" = None,
 ) -> AnswerEvents:
     """Summarise from an up-to-date corpus; the last event is Answered. Raises what `ask` raises, and UsageError for
-    a scope in which there is nothing to read. What `steps` knows of a summary in several calls is not asked again."""
-    entries = within(corpus, summary.scope)
+    a scope in which there is nothing to read. What `steps` knows of a summary in several calls is not asked again.
+    `entries` are the texts of the scope, where the caller has them."""
+    entries = within(corpus, summary.scope) if entries is None else entries
+    if not entries:
+        raise UsageError("there is no text to summarise", "longctx plan lists what there is")
     if engine is None:
         from longctx.digest_answer import quoted
         from longctx.digesting import digested
@@ -61,10 +65,12 @@ def summarise(
     from longctx.stepwise import in_steps
 
     known = MemorySteps() if steps is None else steps
-    yield from in_steps(corpus, engine, longer, summary, entries, _limit(engine), known)
+    yield from in_steps(
+        corpus, engine, longer, summary, entries, _limit(engine), known, before or Before(), prefill_tokens_per_s
+    )
 
 
-def _subject(corpus: "Corpus", summary: Summary, entries: "list[Entry]", *, whole: bool) -> "Subject":
+def _subject(corpus: "Corpus", summary: Summary, entries: "Sequence[Entry]", *, whole: bool) -> "Subject":
     """What the prompt is about."""
     from longctx.composing import Subject
     from longctx.digesting import digested

@@ -34,17 +34,21 @@ def plain_answer(answer: Answer) -> str:
 
 
 def plain_footnotes(answer: Answer, *, show_quotes: bool = False) -> str:
-    """The footnotes of an answer as Markdown, after a blank line; nothing where it has none."""
+    """The footnotes of an answer as Markdown that means itself, after a blank line; nothing where it has none."""
     notes = "".join(f"{_footnote(c)}\n{_quoted(c) if show_quotes else ''}" for c in answer.citations)
     return f"\n{notes}" if notes else ""
 
 
 def _footnote(citation: Citation) -> str:
-    return f"[^{citation.n}]: {show(citation.place)} ({state(citation)})"
+    from longctx.export import inert
+
+    return f"[^{citation.n}]: {inert(show(citation.place))} ({state(citation)})"
 
 
 def _quoted(citation: Citation) -> str:
-    return "".join(f"    > {line}\n" for line in safe_text(citation.quote).splitlines())
+    from longctx.export import inert
+
+    return "".join(f"    > {inert(line)}\n" for line in safe_text(citation.quote).splitlines())
 
 
 def state(citation: Citation) -> str:

@@ -56,6 +56,7 @@ def derived(turn: Turn) -> dict[str, Any]:
     """The columns that are searched and measured.
 
     Where an engine does not say how many tokens it had cached, or more than there were, nobody knows how many were new.
+    Of an answer in several calls nobody knows how long the reading took.
     """
     engine, tokens, timing = (_mapping(turn.answer, name) for name in ("engine", "tokens", "timing"))
     prompt, cached = _count(tokens.get("prompt")), _count(tokens.get("cached"))
@@ -65,7 +66,7 @@ def derived(turn: Turn) -> dict[str, Any]:
         "engine": _string(engine, "kind"),
         "model": _string(engine, "model"),
         "new_tokens": None if prompt is None or cached is None or cached > prompt else prompt - cached,
-        "prefill_s": _seconds(timing.get("ttft_s")),
+        "prefill_s": _seconds(timing.get("ttft_s")) if turn.answer.get("calls", 1) == 1 else None,
     }
 
 

@@ -10,7 +10,7 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -111,6 +111,7 @@ def message_head(role: str, encode: Callable[[str], Sequence[int]], special: Cal
     return [special(HEADER_START), *encode(role), special(HEADER_END), *encode("\n\n")]
 
 
+@cache
 def llama4() -> Vocabulary:
     """The vocabulary shipped with `llama-models`; raises LongctxError where that package lacks it."""
     spec = find_spec("llama_models")

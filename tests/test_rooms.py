@@ -45,7 +45,7 @@ OWNERS = {
     "msgspec": {"longctx.backend.wire", "longctx.reports", "tui.cited"},
     "jinja2": {"longctx.reports.page"},
     "yaml": {"longctx.reports.manifest_yaml"},
-    "jsonschema": {"longctx.structured"},
+    "jsonschema": {"longctx.json_schema", "longctx.schema_keywords"},
     "markdown_it": {
         "longctx.answer_html",
         "longctx.export",

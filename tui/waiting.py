@@ -8,12 +8,12 @@ from tui.marks import short
 def waiting(planned: Planned | None, prefill: Prefill | None, elapsed_s: float) -> str:
     """`reading 412K of 1.42M tokens (29 %) · 3 min left · 27.0K/s · 1 min 12 s`."""
     since = duration(elapsed_s) if elapsed_s >= 1 else ""
-    if planned is None:
-        return _joined("looking up what bears on the question", since)
     if prefill is not None and prefill.done >= prefill.total:
         return _joined(f"read {short(prefill.total)} tokens, waiting for the first word", since)
     if prefill is not None:
         return _joined(_share("reading", prefill.done, prefill.total), *_told(prefill, elapsed_s), since)
+    if planned is None:
+        return _joined("looking up what bears on the question", since)
     return _joined(*_guessed(planned, elapsed_s), since)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import chdir
 from dataclasses import replace
 from glob import has_magic
@@ -50,7 +50,7 @@ def check(
 ) -> None:
     """Check saved answers again: do their quotes still stand in the files as they are now?
 
-    Exits 6 where a citation is changed, gone, or never was verified.
+    Exits 6 where a citation is changed, gone, or was not verified when it was written.
 
     longctx cite check answer.json
 
@@ -58,11 +58,9 @@ def check(
 
     longctx sessions export last --as json | longctx cite check -
     """
-    from longctx.recheck import read_saved
-
     if file == "-" and "-" in (sources or ()):
         raise UsageError("FILE and PATH both want standard input", "save the answer to a file")
-    answers = read_saved(_content(file))
+    answers = _saved(file)
     named = bool(sources) or chosen.from_file is not None
     checked = _at(chosen, sources or [], answers) if named else _in_stored(chosen, answers)
     if as_json:
@@ -72,6 +70,18 @@ def check(
             for each in found:
                 typer.echo(_lead(answers, number) + _line(each))
     _conclude([each for found in checked for each in found], quiet=chosen.quiet)
+
+
+def _saved(file: str) -> "list[SavedAnswer]":
+    """The answers in a file; raises UsageError, which names it."""
+    from ingest.naming import show
+    from longctx.recheck import read_saved
+
+    content = _content(file)
+    try:
+        return read_saved(content)
+    except UsageError as error:
+        raise UsageError(f"{'standard input' if file == '-' else show(file)}: {error}", error.hint) from error
 
 
 def _content(file: str) -> bytes:
@@ -178,11 +188,26 @@ def _row(checked: "Checked") -> dict[str, Any]:
 
 def _conclude(checked: "Sequence[Checked]", *, quiet: bool) -> None:
     """Say how many stand; raises EvidenceGate unless all do."""
-    standing = sum(each.standing.stands for each in checked)
-    if standing < len(checked):
-        raise EvidenceGate(
-            f"{counted(len(checked), 'citation')}: {len(checked) - standing} no longer stand as cited",
-            "ask again to have them renewed",
-        )
+    if faults := ", ".join(_faults(checked)):
+        raise EvidenceGate(f"{counted(len(checked), 'citation')}: {faults}", "ask again to have them renewed")
     if not quiet:
         typer.echo(f"{counted(len(checked), 'citation')}: all stand" if checked else "no citations in it", err=True)
+
+
+def _faults(checked: "Sequence[Checked]") -> Iterator[str]:
+    """What has become of citations that don't stand, apart from those that never were verified."""
+    from longctx.recheck import Standing
+
+    lost = sum(each.standing in (Standing.CHANGED, Standing.GONE) for each in checked)
+    near = sum(each.standing is Standing.NEAR for each in checked)
+    never = sum(each.standing is Standing.UNVERIFIED for each in checked)
+    if lost:
+        yield f"{lost:,} no longer stand{'s' * (lost == 1)} as cited"
+    if never:
+        yield f"{never:,} {_were(never)} not verified when written"
+    if near:
+        yield f"{near:,} {_were(near)} only near the text when written"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"

@@ -17,6 +17,13 @@ FIRST_MANIFEST = "report.toml"
 HELP = "Answer a manifest's questions over one corpus, and write them as a report."
 
 
+def _named(text: str) -> Path:
+    """A folder as it was typed; an empty name would be the current one."""
+    if not text:
+        raise UsageError("-o names no folder", "name one, or . for the current one")
+    return Path(text)
+
+
 class Writing(TyperCommand):
     """The command that `longctx report` itself is; it stands in the group's place."""
 
@@ -62,6 +69,7 @@ class Wanted:
         typer.Option(
             "-o",
             "--output",
+            parser=_named,
             metavar="FOLDER",
             help="Where the report goes; else as the manifest says, or NAME-report beside it.",
             rich_help_panel=OUTPUT,
@@ -69,7 +77,9 @@ class Wanted:
     ] = None
     form: Annotated[
         list[str] | None,
-        typer.Option("--format", metavar="md|html|json", help="Only these forms.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--format", metavar="md|html|json", help="Only these forms, beside report.json.", rich_help_panel=OUTPUT
+        ),
     ] = None
     corpus: Annotated[
         list[str] | None,
@@ -149,13 +159,17 @@ def _print_schema() -> None:
 def _write_first(path: Path) -> None:
     """A commented manifest; never over a file that is there."""
     from ingest.naming import show
-    from longctx.reports.manifest_schema import commented
+    from longctx.reports.manifest_first import FORMS, WITHOUT_CORPUS
 
+    shown, ending = show(str(path)), path.suffix.lower()
+    if ending not in FORMS:
+        raise UsageError(f"{shown}: a manifest ends in {', '.join(FORMS)}", "name another file")
     try:
         with path.open("x", encoding="utf-8") as stream:
-            stream.write(commented())
+            stream.write(FORMS[ending])
     except FileExistsError as error:
-        raise UsageError(f"{show(str(path))} is there already", "name another file") from error
+        raise UsageError(f"{shown} is there already", "name another file") from error
     except OSError as error:
-        raise UsageError(f"{show(str(path))}: {error.strerror}", "name a file that you can write") from error
-    typer.echo(f"{show(str(path))} is written: edit it, then longctx report {show(str(path))}", err=True)
+        raise UsageError(f"{shown}: {error.strerror}", "name a file that you can write") from error
+    corpus = " --corpus PATH" * (ending in WITHOUT_CORPUS)
+    typer.echo(f"{shown} is written: edit it, then longctx report {shown}{corpus}", err=True)

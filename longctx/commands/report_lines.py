@@ -9,19 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ingest.naming import show
+from ingest.own_report import PICTURES
 from longctx.commands.faces import Progress
 from longctx.commands.prefixes import counted
 from longctx.durations import duration
 from longctx.events import Notice, Planned
 from longctx.narration import ProgressLine
-from longctx.reports import items, run
-from longctx.reports.report import Item, State
+from longctx.reports import items, run_events
+from longctx.reports.report import Item, Kind, State
 
 if TYPE_CHECKING:
     from longctx.events import AnswerEvent
+    from longctx.reports.run import Run
 
 ID_SHOWN, WORDS_SHOWN, ERROR_SHOWN, NAMED = 60, 48, 240, 12
 LEAST_SHOWN_S = 0.1
+HEADING = re.compile(r"\s*(?:#{1,6}\s|```|~~~|\*\*.*\*\*:?\s*$|(?:`[^`]*` in )?`[^`]*`\s*$|>?\s*#)")
+NAMED_FIRST = re.compile(r"^(\s*[-*>]?\s*)`[^`]*`(?:, `[^`]*`)*: ")
 MARKUP = re.compile(r"(?m)^[ \t]*(?:[>#*|-]+[ \t]*)+|[*`]+")
 
 
@@ -35,22 +39,22 @@ class ReportProgress(Progress):
         self._items = items
         self._said = set[str]()
 
-    def told(self, event: "run.RunEvent") -> None:
+    def told(self, event: "run_events.RunEvent") -> None:
         """Show an event of a run."""
         match event:
-            case run.Planned():
-                for line in plan_lines(event):
+            case run_events.Agenda():
+                for line in agenda_lines(event):
                     self.say(line)
-            case run.Told(event=told):
+            case run_events.Told(event=told):
                 self._tell_once(told)
-            case run.Reading():
+            case run_events.Reading():
                 self._show_reading(event)
-            case run.Settled(number, item, was_asked) if was_asked or _is_news(item):
+            case run_events.Settled(number, item, was_asked) if was_asked or _is_news(item):
                 self.end()
                 self.say(item_line(number, self._items, item))
-            case run.GaveUp(count, reason):
+            case run_events.GaveUp(count, reason):
                 self.say(
-                    f"longctx: {counted(count, 'item')} not asked: the engine fails: {_short(reason, ERROR_SHOWN)}"
+                    f"longctx: {counted(count, 'item')} not asked: the engine is down: {_short(reason, ERROR_SHOWN)}"
                 )
 
     def _tell_once(self, event: "AnswerEvent") -> None:
@@ -70,7 +74,7 @@ class ReportProgress(Progress):
                 self._said.add(told)
                 self._bar.say(line)
 
-    def _show_reading(self, event: "run.Reading") -> None:
+    def _show_reading(self, event: "run_events.Reading") -> None:
         with self._pulse.lock:
             text = f"{counted(event.items, 'item')} asked; reading: {event.done:,} of {event.total:,} tokens"
             self._bar.tell(event.done, text, event.total)
@@ -79,23 +83,26 @@ class ReportProgress(Progress):
 
 def _is_news(item: Item) -> bool:
     """Whether an item failed without being asked, for a reason of its own."""
-    return item.state is State.FAILED and not item.error.startswith(run.NOT_ASKED)
+    return item.state is State.FAILED and not item.error.startswith(run_events.NOT_ASKED)
 
 
-def plan_lines(planned: "run.Planned") -> Iterator[str]:
-    """`4 of 12 were done before; 8 are asked: 5 new, 3 because the corpus has changed`."""
-    asked = sum(planned.asked.values())
-    before = f"{planned.done:,} of {planned.items:,} items done before; " if planned.done else ""
+def agenda_lines(agenda: "run_events.Agenda") -> Iterator[str]:
+    """`4 of 12 items done before; 8 to be asked: 5 new, 3 because the corpus has changed`."""
+    if agenda.without_model:
+        have = "has" if agenda.without_model == 1 else "have"
+        yield f"{counted(agenda.without_model, 'item')} {have} a schema, which needs a model: quoted only, and failed"
+    asked = sum(agenda.asked.values())
+    before = f"{agenda.done:,} of {agenda.total:,} items done before; " if agenda.done else ""
     if not asked:
-        yield f"{before or counted(planned.items, 'item') + '; '}nothing is to be asked"
+        yield f"{before or counted(agenda.total, 'item') + '; '}nothing is to be asked"
         return
-    reasons = ", ".join(f"{count:,} {_because(why)}" for why, count in planned.asked.items())
-    of = "" if planned.done else f" of {planned.items:,}"
-    yield f"{before}{asked:,}{of} to be asked: {reasons}" + _left(planned.waiting)
+    reasons = ", ".join(f"{count:,} {_because(why)}" for why, count in agenda.asked.items())
+    of = "" if agenda.done else f" of {agenda.total:,}"
+    yield f"{before}{asked:,}{of} to be asked: {reasons}" + _left(agenda.waiting)
 
 
 def _because(why: str) -> str:
-    return why if why in (run.NEW, run.AGAIN) else f"because {why}"
+    return why if why in (run_events.NEW, run_events.AGAIN, run_events.FORCED) else f"because {why}"
 
 
 def _left(waiting: int) -> str:
@@ -104,7 +111,7 @@ def _left(waiting: int) -> str:
 
 def item_line(number: int, of: int, item: Item) -> str:
     """`[7/12] covenants  ✓ 14 cites (13 verified)  prompt 1.42M (99% cached)  18 s  "The credit…"`."""
-    head = f"[{number}/{of}] {_name(item.id)}"
+    head = f"[{number}/{of}] {_name(item)}"
     if item.state is State.FAILED:
         return f"{head}  ✗ {_short(item.error, ERROR_SHOWN)}"
     answer = item.answer or {}
@@ -113,13 +120,19 @@ def item_line(number: int, of: int, item: Item) -> str:
         parts.append(duration(item.wall_s))
     if item.calls > 1:
         parts.append(f"{item.calls:,} calls")
-    words = MARKUP.sub("", items.said(str(answer.get("answer_markdown", ""))))
-    return "  ".join([*parts, f'"{_short(words, WORDS_SHOWN)}"'])
+    return "  ".join([*parts, f'"{_short(_first_statement(answer), WORDS_SHOWN)}"'])
 
 
-def _name(identity: str) -> str:
-    """An id, of a long one its end: that is where paths differ."""
-    shown = show(identity)
+def _first_statement(answer: Mapping[str, Any]) -> str:
+    """The first line of an answer that says something, without its marks: no heading, no name of a file alone."""
+    lines = items.said(str(answer.get("answer_markdown", ""))).splitlines()
+    words = (MARKUP.sub("", NAMED_FIRST.sub(r"\1", line)).strip() for line in lines if not HEADING.match(line))
+    return next(filter(None, words), " ".join(map(str.strip, lines[:1])))
+
+
+def _name(item: Item) -> str:
+    """An item's id, that of a document with its path as the title has it; of a long one its end, where paths differ."""
+    shown = show(f"{items.SUMMARY}/{item.title}" if item.kind is Kind.DOCUMENT else item.id)
     return shown if len(shown) <= ID_SHOWN else f"…{shown[1 - ID_SHOWN :]}"
 
 
@@ -164,14 +177,31 @@ def end_lines(rows: Sequence[Item], paths: Sequence[Path]) -> Iterator[str]:
     yield f"{counted(len(rows), 'item')}: {', '.join(states)}"
     if paths:
         folder = paths[0].parent
-        yield f"written in {show(str(folder))}: {', '.join(path.name for path in paths)}"
+        yield f"written in {show(str(folder))}: {', '.join(map(_file, paths))}"
+
+
+def _file(path: Path) -> str:
+    """A name, that of a folder with a slash."""
+    return f"{path.name}/" if path.name == PICTURES else path.name
 
 
 def failures(rows: Sequence[Item]) -> str:
-    """`2 of 12 items failed: covenants, risks`; nothing where none has."""
-    failed = [item.id for item in rows if item.state is State.FAILED]
+    """`2 of 12 items failed: covenants, risks; 3 are not asked yet`; nothing where none has failed."""
+    failed = [item for item in rows if item.state is State.FAILED]
     if not failed:
         return ""
-    more = f" and {len(failed) - NAMED:,} more" if len(failed) > NAMED else ""
-    names = ", ".join(map(_name, failed[:NAMED]))
-    return f"{len(failed):,} of {counted(len(rows), 'item')} failed: {names}{more}"
+    pending = sum(item.state is State.PENDING for item in rows)
+    rest = f"; {pending:,} {'is' if pending == 1 else 'are'} not asked yet" if pending else ""
+    return f"{len(failed):,} of {counted(len(rows), 'item')} failed: {_names(failed)}{rest}"
+
+
+def left_alone(run: "Run") -> Iterator[str]:
+    """Names the items that failed before and were not to be asked now."""
+    wanted = {item.id for item in run.wanted}
+    if others := [item for item in run.items if item.state is State.FAILED and item.id not in wanted]:
+        yield f"{counted(len(others), 'item')} failed before, and not asked now: {_names(others)}"
+
+
+def _names(rows: Sequence[Item]) -> str:
+    more = f" and {len(rows) - NAMED:,} more" if len(rows) > NAMED else ""
+    return ", ".join(map(_name, rows[:NAMED])) + more

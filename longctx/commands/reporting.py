@@ -13,12 +13,15 @@ import typer
 
 from ingest.interruption import undisturbed
 from ingest.naming import show
+from ingest.own_report import BEGINS, JOURNAL, NAMES, PICTURES
 from ingest.rules import Selection
 from longctx import __version__
 from longctx.commands.engine_options import EngineOptions
 from longctx.commands.options import Chosen
 from longctx.commands.prefixes import counted
-from longctx.commands.report_lines import ReportProgress, end_lines, failures
+from longctx.commands.report_lines import ReportProgress, end_lines, failures, left_alone
+from longctx.engines.choice import AUTO
+from longctx.engines.opening import QUOTES
 from longctx.errors import Interrupted, ItemsFailed, UsageError
 from longctx.journal import Journal
 from longctx.quoting import QUOTES_SHOWN
@@ -27,9 +30,11 @@ from longctx.reports.assembly import Frame, made
 from longctx.reports.drawing import Drawing, PageDrawing
 from longctx.reports.manifest import Format, LoadedManifest, with_typed
 from longctx.reports.open_engine import OpenEngine
-from longctx.reports.outputs import JOURNAL, Outputs, prepared
+from longctx.reports.outputs import Outputs, opened, other_files, place_of, sweep
+from longctx.reports.own_folder import OwnFolder
 from longctx.reports.report import State
-from longctx.reports.run import FailedFast, Planned, Run, Settled, Wish
+from longctx.reports.run import FailedFast, Run
+from longctx.reports.run_events import Agenda, Settled, Wish
 
 if TYPE_CHECKING:
     from longctx.commands.report import Wanted
@@ -44,7 +49,7 @@ PROGRAM = f"longctx {__version__}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ordered:
-    """A report as it was ordered: the manifest with what was typed above it."""
+    """A report as it was ordered: the manifest with what was typed above it; `remark` is on who answers."""
 
     loaded: LoadedManifest
     chosen: Chosen
@@ -52,22 +57,30 @@ class Ordered:
     wanted: "Wanted"
     folder: Path
     configured: "Settings"
+    remark: str = ""
 
 
 def carry_out(manifest: Path, chosen: Chosen, engines: EngineOptions, wanted: "Wanted") -> None:
     """Write the report of a manifest; raises ItemsFailed where items failed, and Interrupted."""
     from longctx.reports.manifest_file import read
 
-    loaded = with_typed(read(manifest), _formats(wanted.form), require_verified=wanted.require_verified)
-    engines = _with_manifest(engines, loaded)
-    folder = _folder(loaded, wanted.output)
+    loaded = with_typed(read(manifest), _formats(wanted.form))
+    remark = _own_engine(engines, chosen, loaded)
+    engines = _with_manifest(engines, loaded, is_own=remark is not None)
+    folder = place_of(loaded, wanted.output)
     configured = engines.settings(chosen)
     ordered = Ordered(
-        loaded=loaded, chosen=chosen, engines=engines, wanted=wanted, folder=folder, configured=configured
+        loaded=loaded,
+        chosen=chosen,
+        engines=engines,
+        wanted=wanted,
+        folder=folder,
+        configured=configured,
+        remark=remark or "",
     )
     picked = _picked(ordered)
     with chosen.corpus(_request(ordered)) as (corpus, _):
-        works = items.on_paper(loaded, corpus)
+        works = items.on_paper(loaded, corpus, require_verified=wanted.require_verified)
         with ReportProgress(len(works), quiet=chosen.quiet) as progress, ExitStack() as stack:
             writer = stack.enter_context(_opened(ordered, corpus, picked, works, progress))
             is_stopped = not _answered(writer, progress)
@@ -75,9 +88,22 @@ def carry_out(manifest: Path, chosen: Chosen, engines: EngineOptions, wanted: "W
     if is_stopped:
         done = sum(item.state is State.DONE for item in writer.run.items)
         what = f"interrupted; {done:,} of {counted(len(writer.run.items), 'item')} done and kept"
-        raise Interrupted(what, "the same command goes on")
-    if failed := failures(writer.run.items):
-        raise ItemsFailed(failed, "the same command asks these again, and nothing else")
+        raise Interrupted(what, f"{_again(wanted)} goes on")
+    if failed := failures(writer.run.wanted):
+        raise ItemsFailed(failed, _hint(writer.run, wanted))
+
+
+def _again(wanted: "Wanted") -> str:
+    """The command that asks for no more than what is lacking."""
+    return "the same command without --force" if wanted.force else "the same command"
+
+
+def _hint(run: Run, wanted: "Wanted") -> str:
+    """What to do about items that failed."""
+    if run.engine.kind == QUOTES and all(item.schema is not None for item in run.wanted if item.state is State.FAILED):
+        return "a schema needs a model: `longctx engine doctor` says how to ask one"
+    pending = any(item.state is State.PENDING for item in run.wanted)
+    return f"{_again(wanted)} asks these again, and {'what is not asked yet' if pending else 'nothing else'}"
 
 
 class Writer:
@@ -89,9 +115,9 @@ class Writer:
         self._journal, self._past, self._frame = journal, past, frame
         self._begun_s = time.time()
 
-    def begin(self, planned: Planned) -> None:
+    def begin(self, agenda: Agenda) -> None:
         """Say in the journal that a run begins, and write the report before its first item."""
-        self.asked = sum(planned.asked.values())
+        self.asked = sum(agenda.asked.values())
         engine = {name: text for name, text in asdict(self.run.engine).items() if text}
         at = round(self._begun_s, 3)
         row = records.Began(schema=records.SCHEMA, program=PROGRAM, at=at, engine=engine, items=self.asked)
@@ -106,6 +132,7 @@ class Writer:
     def end(self) -> None:
         """Write the report, and say in the journal that the run has ended; nothing interrupts that."""
         with undisturbed():
+            self.run.conclude()
             self.write()
             if self.asked:
                 states = [item.state for item in self.run.items]
@@ -121,12 +148,25 @@ def _formats(typed: Sequence[str] | None) -> tuple[Format, ...]:
     return tuple(dict.fromkeys(Format(name) for name in names))
 
 
-def _with_manifest(engines: EngineOptions, loaded: LoadedManifest) -> EngineOptions:
-    """What was typed of the engine, and what the manifest says where nothing was."""
+def _own_engine(engines: EngineOptions, chosen: Chosen, loaded: LoadedManifest) -> str | None:
+    """What to say where the user has named who answers, so that the manifest's word does not count; else None."""
+    own, named = engines.settings(chosen), loaded.manifest.engine.name
+    is_typed = bool(engines.engine or engines.base_url)
+    if not is_typed and own.engine == AUTO:
+        return None
+    if named in (None, own.engine):
+        return ""
+    where = own.origins.get("engine", "it")
+    return f"longctx: {show(own.engine)} answers, as {show(where)} says; the manifest names {show(str(named))}"
+
+
+def _with_manifest(engines: EngineOptions, loaded: LoadedManifest, *, is_own: bool) -> EngineOptions:
+    """What was typed of the engine, and what the manifest says where nothing was; who answers where the user has not
+    said it anywhere: a manifest comes with documents, which are not to be sent where it likes."""
     part = loaded.manifest.engine
     return replace(
         engines,
-        engine=engines.engine or (None if engines.base_url else part.name),
+        engine=engines.engine if is_own else part.name,
         mode=engines.mode or part.mode,
         max_tokens=part.max_tokens if engines.max_tokens is None else engines.max_tokens,
         temperature=part.temperature if engines.temperature is None else engines.temperature,
@@ -134,18 +174,13 @@ def _with_manifest(engines: EngineOptions, loaded: LoadedManifest) -> EngineOpti
     )
 
 
-def _folder(loaded: LoadedManifest, typed: Path | None) -> Path:
-    """Where the report goes."""
-    if typed is not None:
-        return typed
-    return Path(loaded.folder) / (loaded.manifest.output.folder or f"{loaded.name}-report")
-
-
 def _picked(ordered: Ordered) -> "Picked":
     """Who answers; what is wrong with its name or model is said before a corpus is read."""
     from longctx import opening
+    from longctx.reports.manifest_names import check_engine
     from longctx.setup import engine_setup
 
+    check_engine(ordered.loaded, ordered.configured.engine)
     stored, guided = not ordered.engines.no_cache, bool(ordered.loaded.schemas)
     setup = engine_setup(ordered.configured, stored=stored, guided=guided)
     return opening.pick(ordered.configured.engine, setup, None, None)
@@ -153,20 +188,22 @@ def _picked(ordered: Ordered) -> "Picked":
 
 def _request(ordered: Ordered) -> "Request":
     """What is read: the manifest's sources from its folder on, or those that were typed."""
+    from longctx.reports.manifest_names import check_sources
     from longctx.reports.sources import with_rules
 
     chosen, loaded = ordered.chosen, ordered.loaded
     typed = list(ordered.wanted.corpus or ())
     from_manifest = not typed and chosen.from_file is None
     inputs = list(loaded.manifest.corpus.paths) if from_manifest else typed
-    if not inputs and chosen.from_file is None:
-        raise UsageError(f"{show(loaded.path)} names no corpus", "name one: --corpus PATH, or [corpus] paths in it")
+    if from_manifest:
+        check_sources(loaded)
     request = chosen.request(inputs, ordered.configured)
     if from_manifest:
         request = replace(request, folder=loaded.folder)
     include, exclude, only = (tuple(each or ()) for each in (chosen.include, chosen.exclude, chosen.only))
     rules = Selection(include, exclude, only)
-    own = [str(ordered.folder), os.path.join(loaded.folder, os.path.basename(loaded.path))]
+    own = [str(ordered.folder / name) for name in (*NAMES, PICTURES)]
+    own.append(os.path.join(loaded.folder, os.path.basename(loaded.path)))
     return with_rules(request, loaded.manifest.corpus, rules, own)
 
 
@@ -178,41 +215,51 @@ def _opened(
     from longctx import opening
 
     only = items.chosen(works, ordered.wanted.named) if ordered.wanted.named else None
-    if said := prepared(ordered.folder):
-        progress.say(f"longctx: {said}")
     place = ordered.folder / JOURNAL
     with ExitStack() as stack:
-        journal = stack.enter_context(Journal(place))
+        folder = stack.enter_context(opened(ordered.folder, typed=ordered.wanted.output is not None))
+        if said := other_files(folder):
+            progress.say(f"longctx: {said}")
+        journal = stack.enter_context(Journal(place, BEGINS, folder.descriptor))
+        sweep(folder)
         past = records.read(journal, str(place))
+        if ordered.remark:
+            progress.say(ordered.remark)
         progress.say(picked.why)
         with progress.during(f"opening the engine {picked.name}"):
             engine = stack.enter_context(OpenEngine(lambda: opening.opened(picked)))
-        digest = items.corpus_digest(corpus)
-        pictures = stack.enter_context(_pictures(ordered, corpus, past, digest))
+        pictures = stack.enter_context(_pictures(ordered, corpus, folder))
         wish = Wish(
             only=only,
             force=ordered.wanted.force,
             fail_fast=ordered.wanted.fail_fast,
-            jobs=ordered.wanted.jobs or ordered.loaded.manifest.engine.jobs or engine.concurrent,
+            jobs=_jobs(ordered, engine, progress),
         )
         asking = ordered.engines.asking(ordered.configured, quotes=QUOTES_SHOWN)
         run = Run(corpus, engine, asking, works, journal, past, wish, draw=pictures.draw, restore=pictures.restore)
         frame = Frame(ordered.loaded, corpus, engine.identity, run.settings, items.wording_digest())
-        outputs = Outputs(ordered.folder, ordered.loaded.manifest.output.formats, pictures.read)
+        outputs = Outputs(folder, ordered.loaded.manifest.output.formats, pictures.read)
         yield Writer(run, journal, past, frame, outputs)
+        outputs.tidy()
+
+
+def _jobs(ordered: Ordered, engine: OpenEngine, progress: ReportProgress) -> int:
+    """How many items are asked at once: no more than the engine takes."""
+    wanted = ordered.wanted.jobs or ordered.loaded.manifest.engine.jobs or engine.concurrent
+    if wanted > engine.concurrent and engine.engine is not None:
+        progress.say(f"longctx: {engine.identity.kind} is asked {engine.concurrent:,} at a time, not {wanted:,}")
+    return min(wanted, engine.concurrent)
 
 
 @contextmanager
-def _pictures(ordered: Ordered, corpus: "Corpus", past: records.Past, digest: str) -> Iterator[Drawing]:
-    """How pages are drawn; those that the report has already count among the most it may have."""
+def _pictures(ordered: Ordered, corpus: "Corpus", folder: OwnFolder) -> Iterator[Drawing]:
+    """How pages are drawn."""
     if not ordered.loaded.manifest.output.pictures:
         yield Drawing()
         return
     from longctx.reports.pictures import PagePictures
 
-    results = [result for result in past.results.values() if result.parts.corpus == digest]
-    kept = {each.picture for result in results for each in result.evidence if each.picture}
-    with PagePictures(ordered.folder, corpus, corpus.request.password, kept) as pictures:
+    with PagePictures(folder, corpus, corpus.request.password) as pictures:
         yield PageDrawing(pictures)
 
 
@@ -221,7 +268,7 @@ def _answered(writer: Writer, progress: ReportProgress) -> bool:
     try:
         for event in writer.run.events():
             match event:
-                case Planned() if event.asked:
+                case Agenda() if event.asked:
                     writer.begin(event)
                 case Settled() if event.was_asked and writer.outputs.is_due:
                     writer.write()
@@ -238,7 +285,7 @@ def _answered(writer: Writer, progress: ReportProgress) -> bool:
 def _told(writer: Writer, progress: ReportProgress, *, as_json: bool) -> None:
     """What became of the items and where the report is: for a person, and where that is wanted for a program."""
     progress.end()
-    for line in end_lines(writer.run.items, writer.outputs.paths):
+    for line in (*left_alone(writer.run), *end_lines(writer.run.items, writer.outputs.paths)):
         progress.say(line)
     if as_json:
         typer.echo(json.dumps(_summary(writer), indent=2))

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,17 +17,19 @@ from longctx.commands.faces import LastFace, LinesFace, Progress, TextFace, endi
 from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.commands.output import open_output, stdout_is_terminal
 from longctx.commands.prefixes import counted
-from longctx.errors import Interrupted, ItemsFailed, LongctxError, UsageError
-from longctx.events import follow
+from longctx.errors import Interrupted, ItemsFailed, LongctxError, StoreError, UsageError
+from longctx.events import Answered, AnswerEvent, follow
 from longctx.summary_form import Length, Scope, Style, Summary
 
 if TYPE_CHECKING:
-    from longctx.answer import Answer, CorpusSummary
+    from longctx.answer import Answer
     from longctx.commands.faces import Face
     from longctx.kept_steps import KeptSteps
+    from longctx.manifest import Entry
 
 SUMMARY = "Summary"
 SECTIONS_MOST, SECTION_LONGEST, FOCUS_LONGEST = 30, 200, 2000
+UNWRITTEN = "*No model wrote this: it is made of quotations, chosen by their words and places.*"
 STOPPED = "interrupted; what was finished is kept: the same command goes on from there"
 
 
@@ -109,12 +111,14 @@ def summarize(
         open_dialogue(chosen, engines, sessions, paths or [], progress=progress, kept=not per_document) as opened,
         _steps(opened, summary, form) as steps,
     ):
-        shown = Shown(opened, form, stream, progress, lines, output is None and stdout_is_terminal())
+        is_file = output is not None and str(output) != "-"
+        shown = Shown(opened, form, stream, progress, lines, not is_file and stdout_is_terminal(), is_file)
         try:
-            (_each if per_document else _one)(shown, summary, steps)
+            is_whole = (_each if per_document else _one)(shown, summary, steps)
         except KeyboardInterrupt:
-            raise Interrupted(STOPPED if steps.kept else "interrupted") from None
-        steps.finish()
+            raise Interrupted(STOPPED if steps.known else "interrupted") from None
+        if is_whole:
+            steps.finish()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +141,7 @@ class Shown:
     progress: Progress
     lines: LinesFace | None
     on_terminal: bool
+    is_file: bool
 
 
 def _sections(text: str | None) -> tuple[str, ...]:
@@ -168,15 +173,29 @@ def _steps(opened: Opened, summary: Summary, form: Form) -> "KeptSteps":
     from longctx.kept_steps import KeptSteps
 
     who = opened.engine.identity() if opened.engine else None
-    names = [opened.corpus.record.id, asdict(summary), form.per_document, who.kind if who else "", who and who.model]
+    names = [opened.corpus.record.id, asdict(summary), form.per_document, who.kind if who else "", who and who.key]
     return KeptSteps(paths.locate(os.environ).state / "summaries", names)
 
 
 # --- one summary ----------------------------------------------------------------------------------------------------
 
 
-def _one(shown: Shown, summary: Summary, steps: "KeptSteps") -> None:
-    follow(shown.opened.dialogue.summarise(summary, steps), _face(shown).tell)
+def _one(shown: Shown, summary: Summary, steps: "KeptSteps") -> bool:
+    """Whether all of it was read."""
+    last = list[AnswerEvent]()
+    face = _face(shown)
+
+    def tell(event: AnswerEvent) -> None:
+        last[:] = [event]
+        face.tell(event)
+
+    follow(shown.opened.dialogue.summarise(summary, steps), tell)
+    return all(is_whole(event.answer) for event in last if isinstance(event, Answered))
+
+
+def is_whole(answer: "Answer") -> bool:
+    """Whether all that it is of was read: where one of its calls has failed, it was not."""
+    return answer.calls == 1 or answer.reading is None or not (answer.reading.unread or answer.reading.partly)
 
 
 def _face(shown: Shown) -> "Face":
@@ -186,20 +205,29 @@ def _face(shown: Shown) -> "Face":
         return shown.lines
     if shown.form.as_json:
         return LastFace(shown.progress, lambda answer: _write_json(answer, shown.stream, indent=2))
+    if shown.is_file:
+        return LastFace(shown.progress, lambda answer: _end(_inert(answer), shown))
     return TextFace(shown.stream, shown.progress, lambda answer: _end(answer, shown))
+
+
+def _inert(answer: "Answer", numbers: Mapping[int, int] | None = None) -> "Answer":
+    """The answer as a file has it: what a model or a document says sets no link and no picture; marks are renumbered
+    where there are `numbers` for them."""
+    from longctx.export import marked
+
+    numbers = {each.n: each.n for each in answer.citations} if numbers is None else numbers
+    return replace(
+        answer,
+        answer_markdown=marked(answer.answer_markdown, numbers.get),
+        citations=tuple(replace(each, n=numbers[each.n]) for each in answer.citations),
+    )
 
 
 def _write_corpus(shown: Shown) -> None:
     from longctx.answer import corpus_json
 
     if shown.lines is not None:
-        shown.lines.write({"event": "corpus", **corpus_json(_corpus(shown.opened))})
-
-
-def _corpus(opened: Opened) -> "CorpusSummary":
-    from longctx.answer import summarise
-
-    return summarise(opened.corpus.record.id, opened.corpus.files)
+        shown.lines.write({"event": "corpus", **corpus_json(shown.opened.corpus.summary)})
 
 
 def _write_json(answer: "Answer", stream: IO[str], indent: int | None = None) -> None:
@@ -214,8 +242,8 @@ def _end(answer: "Answer", shown: Shown) -> None:
     from longctx import terminal
 
     opened, stream = shown.opened, shown.stream
-    if opened.engine is None or not answer.raw:  # nothing of it has come before
-        stream.write(safe_text(answer.answer_markdown) + "\n")
+    if opened.engine is None or not answer.raw or shown.is_file:  # nothing of it has come before
+        stream.write(f"{_unwritten(shown)}{safe_text(answer.answer_markdown)}\n")
     stream.flush()
     if shown.on_terminal:
         color, quotes = opened.configured.color, shown.form.show_quotes
@@ -227,19 +255,30 @@ def _end(answer: "Answer", shown: Shown) -> None:
         shown.progress.say(line)
 
 
+def _unwritten(shown: Shown) -> str:
+    """What a reader of quotations must know, in the text itself."""
+    return f"{UNWRITTEN}\n\n" if shown.opened.engine is None else ""
+
+
 # --- one for each document ------------------------------------------------------------------------------------------
 
 
-def _each(shown: Shown, summary: Summary, steps: "KeptSteps") -> None:
-    """A summary of each document, each alone; raises ItemsFailed where there is one that failed."""
-    failed = list[str]()
-    documents = list(_documents(shown, summary))
+def _each(shown: Shown, summary: Summary, steps: "KeptSteps") -> bool:
+    """A summary of each document, each alone; whether all was read. Raises ItemsFailed where there is one that failed,
+    and StoreError where another run is at the same work."""
+    from longctx.recap import present_path
+    from longctx.summarising import within
+
+    corpus = shown.opened.corpus
+    documents = [(present_path(corpus, entry), entry) for entry in within(corpus, summary.scope)]
     _write_corpus(shown)
-    writing = Writing(shown)
-    for number, path in enumerate(documents, start=1):
+    writing, failed, read = Writing(shown), list[str](), list[bool]()
+    for number, (path, entry) in enumerate(documents, start=1):
         shown.progress.say(f"document {number:,} of {len(documents):,}: {show(path)}")
         try:
-            _document(shown, replace(summary, scope=Scope((path,))), steps, writing)
+            read.append(_document(shown, replace(summary, scope=Scope((path,))), entry, steps, writing))
+        except StoreError:
+            raise
         except LongctxError as error:
             failed.append(path)
             shown.progress.say(f"longctx: {show(path)}: {error}")
@@ -249,48 +288,48 @@ def _each(shown: Shown, summary: Summary, steps: "KeptSteps") -> None:
             + (f" and {len(failed) - 3:,} more" if len(failed) > 3 else ""),
             "the same command tries those again, and asks for no other",
         )
+    return all(read)
 
 
-def _documents(shown: Shown, summary: Summary) -> Iterator[str]:
-    """The paths of the texts in the summary's scope, in order."""
-    from longctx.recap import present_path
-    from longctx.summarising import within
-
-    for entry in within(shown.opened.corpus, summary.scope):
-        yield present_path(shown.opened.corpus, entry)
-
-
-def _document(shown: Shown, summary: Summary, steps: "KeptSteps", writing: "Writing") -> None:
-    """One document's summary, from an earlier run where that has made it."""
-    from longctx.events import Answered, AnswerEvent
-    from longctx.kept_answer import brief, from_json
+def _document(shown: Shown, summary: Summary, entry: "Entry", steps: "KeptSteps", writing: "Writing") -> bool:
+    """One document's summary, from an earlier run where that has made it; whether all of it was read."""
     from longctx.summarising import summarise
 
-    key = _key(shown.opened, summary)
-    known = steps.get(key)
+    opened, key = shown.opened, _key(shown.opened, summary, entry)
+    known = _known(steps, key) if opened.engine else None
     if known is not None:
-        writing.write(replace(from_json(known), corpus=_corpus(shown.opened)))
-        return
+        writing.write(replace(known, corpus=writing.corpus))
+        return True
+    made = list["Answer"]()
 
     def tell(event: AnswerEvent) -> None:
         if isinstance(event, Answered):
-            answer = replace(event.answer, question_id=summary.scope.paths[0])
-            if shown.opened.engine is not None and answer.ending in ("stop", "length"):
-                steps.put(key, brief(answer))
-            event = replace(event, answer=answer)
+            made.append(replace(event.answer, question_id=summary.scope.paths[0]))
+            event = replace(event, answer=made[-1])
         (shown.lines or LastFace(shown.progress, writing.write)).tell(event)
 
-    opened = shown.opened
-    follow(summarise(opened.corpus, opened.engine, opened.asking, summary, steps=steps), tell)
+    follow(summarise(opened.corpus, opened.engine, opened.asking, summary, steps=steps, entries=[entry]), tell)
+    (answer,) = made
+    if opened.engine and is_whole(answer) and answer.ending in ("stop", "length"):
+        writing.keep(steps, key, answer)
+    return is_whole(answer)
 
 
-def _key(opened: Opened, summary: Summary) -> str:
+def _known(steps: "KeptSteps", key: str) -> "Answer | None":
+    from longctx.kept_answer import from_json
+
+    kept = steps.get(key)
+    try:
+        return None if kept is None else from_json(kept)
+    except ValueError:  # of another version: it is made anew
+        return None
+
+
+def _key(opened: Opened, summary: Summary, entry: "Entry") -> str:
     """Names the summary of a document by its text and by how it is asked for."""
     from hashlib import sha256
 
-    from longctx.summarising import within
-
-    texts = [[entry.document_id, *entry.key] for entry in within(opened.corpus, summary.scope)]
+    texts = [entry.document_id, *entry.key]
     named: list[Any] = [opened.corpus.record.id, texts, asdict(summary), asdict(opened.asking)]
     return sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
@@ -301,6 +340,9 @@ class Writing:
     def __init__(self, shown: Shown) -> None:
         self._shown = shown
         self._notes = 0
+        self._unkept = ""
+        self._before = _unwritten(shown)
+        self.corpus = shown.opened.corpus.summary
 
     def write(self, answer: "Answer") -> None:
         """Write a summary that is there, in the form that was asked for."""
@@ -313,22 +355,24 @@ class Writing:
         elif form.as_json:
             _write_json(answer, stream)
         else:
-            numbered = self._numbered(answer)
-            stream.write(f"## {_heading(answer)}\n\n{safe_text(numbered.answer_markdown)}\n")
+            numbered = _inert(answer, {each.n: self._notes + n for n, each in enumerate(answer.citations, start=1)})
+            stream.write(f"{self._before}## {_heading(answer)}\n\n{safe_text(numbered.answer_markdown)}\n")
             stream.write(terminal.plain_footnotes(numbered, show_quotes=form.show_quotes) + "\n")
             stream.flush()
             self._notes += len(answer.citations)
+            self._before = ""
 
-    def _numbered(self, answer: "Answer") -> "Answer":
-        """The answer with numbers that no summary before it has."""
-        from longctx.export import marked
+    def keep(self, steps: "KeptSteps", key: str, answer: "Answer") -> None:
+        """Keep a summary for a later run; that it can't be is said once."""
+        from longctx.kept_answer import brief
+        from longctx.stepwise import unkept
 
-        numbers = {citation.n: self._notes + n for n, citation in enumerate(answer.citations, start=1)}
-        return replace(
-            answer,
-            answer_markdown=marked(answer.answer_markdown, numbers.get),
-            citations=tuple(replace(each, n=numbers[each.n]) for each in answer.citations),
-        )
+        try:
+            steps.put(key, brief(answer))
+        except (OSError, StoreError) as error:
+            if not self._unkept:
+                self._unkept = unkept(error)
+                self._shown.progress.say(self._unkept)
 
 
 def _heading(answer: "Answer") -> str:

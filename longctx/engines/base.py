@@ -4,6 +4,8 @@ An engine is a generator: cancelling is closing it, and what was done until then
 given) stays done. A prompt is numbers only; no engine ever sees text, but for those that can take nothing else.
 """
 
+import hashlib
+import json
 import math
 from array import array
 from collections.abc import Iterator
@@ -134,12 +136,23 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """What answers, as it is kept with every answer; `where` is a device or an address, never with a password in it."""
+    """What answers, as it is kept with every answer; `where` is a device or an address, never with a password in it.
+
+    `digest` names what decides its answers beside the name of its model, as far as it can be known: the weights and how
+    they are computed, a script. Two with the same `key` are taken to answer alike, wherever they run.
+    """
 
     kind: str
     model: str = ""
     version: str = ""
     where: str = ""
+    digest: str = ""
+
+    @property
+    def key(self) -> str:
+        """Names what decides its answers."""
+        named = json.dumps([self.kind, self.model, self.digest])
+        return hashlib.sha256(named.encode("ascii")).hexdigest()[:16]
 
 
 class Engine(Protocol):

@@ -69,13 +69,13 @@ def adapted(asked: Request, status: int, said: str) -> tuple[Request, str] | Non
     if "max_tokens" in asked.fields and "max_completion_tokens" in said:
         fields = {name: value for name, value in asked.fields.items() if name != "max_tokens"}
         return replace(asked, fields={**fields, "max_completion_tokens": asked.fields["max_tokens"]}), ""
+    guide = _ABOUT_GUIDES.search(said) if asked.fields.keys() & set(GUIDES) else None
+    before = said[: guide.start()] if guide else said  # behind it stand names out of the schema
     for name in OPTIONAL:
-        if name in asked.fields and re.search(rf"\b{name}\b", said):
+        if name in asked.fields and re.search(rf"\b{name}\b", before):
             fields = {key: value for key, value in asked.fields.items() if key != name}
             return replace(asked, fields=fields), f"the server does not take {name!r}; it was left out"
-    if _ABOUT_GUIDES.search(said) and asked.fields.keys() & set(GUIDES):
-        return _less_guided(asked)
-    return None
+    return _less_guided(asked) if guide else None
 
 
 def _less_guided(asked: Request) -> tuple[Request, str]:

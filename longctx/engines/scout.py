@@ -117,8 +117,10 @@ class ScoutEngine:
         return Limits(context_tokens=self._model.config.max_positions)
 
     def identity(self) -> Identity:
-        version = f"{self._fingerprint.dtype} {_computed(self._sparse_pages)} {self._fingerprint.model[:12]}"
-        return Identity(kind="scout", model=self._name, version=version, where=self._where)
+        how = f"{self._fingerprint.dtype} {_computed(self._sparse_pages)}"
+        weights = self._fingerprint.model
+        version, digest = f"{how} {weights[:12]}", f"{how} {weights}"
+        return Identity(kind="scout", model=self._name, version=version, where=self._where, digest=digest)
 
     def describe(self) -> str:
         config = self._model.config

@@ -19,6 +19,8 @@
 none it stays as it is.
 """
 
+import hashlib
+import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -59,6 +61,12 @@ class Script:
     context: int = CONTEXT_TOKENS
     report_cached: bool = True
     prefill_s: float = 0.0
+
+    @property
+    def digest(self) -> str:
+        """Names what it answers; pace and pieces, and failures, make no other answer."""
+        said = [[a.text, a.match.pattern if a.match else None, a.finish, a.warn] for a in self.answers]
+        return hashlib.sha256(json.dumps(said).encode("ascii")).hexdigest()[:32]
 
 
 def read_script(file: Path) -> Script:

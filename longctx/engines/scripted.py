@@ -101,7 +101,7 @@ class ScriptedEngine:
         return Limits(context_tokens=self._context)
 
     def identity(self) -> Identity:
-        return Identity(kind="scripted", model=self._name)
+        return Identity(kind="scripted", model=self._name, digest=self._script.digest)
 
     def describe(self) -> str:
         """One line: which script, and how much it has to say."""

@@ -26,6 +26,7 @@ from longctx.engines.base import (
     Token,
     Warned,
 )
+from longctx.engines.model_folder import folder_digest
 from longctx.engines.opening import EngineSetup
 from longctx.engines.scout_opening import check_fits_corpora
 from longctx.engines.vllm_options import Launch, environment
@@ -45,6 +46,7 @@ def opened(setup: EngineSetup) -> "Iterator[VllmEngine]":
         raise EngineError("the vllm engine needs a folder of weights", "--model DIR, or the setting model")
     folder = Path(setup.model).expanduser()
     shape = check_fits_corpora(folder, quantized=True)
+    weights = _digest(folder)
     process = VllmProcess(Launch.of(setup, folder), environment(setup, os.environ), setup.logs)
     try:
         told = _told(process)
@@ -53,7 +55,8 @@ def opened(setup: EngineSetup) -> "Iterator[VllmEngine]":
         raise
     try:
         note = "" if setup.attention == "dense" else f"vLLM computes dense attention, not {setup.attention}"
-        yield VllmEngine(process, told, model=folder.resolve().name, vocabulary=shape.vocab, note=note)
+        name = folder.resolve().name
+        yield VllmEngine(process, told, model=name, vocabulary=shape.vocab, note=note, weights=weights)
     finally:
         process.close()
 
@@ -62,7 +65,14 @@ class VllmEngine:
     """One model in one running vLLM, which several threads may ask at once."""
 
     def __init__(
-        self, process: VllmProcess, told: Mapping[str, Any], *, model: str, vocabulary: int, note: str = ""
+        self,
+        process: VllmProcess,
+        told: Mapping[str, Any],
+        *,
+        model: str,
+        vocabulary: int,
+        note: str = "",
+        weights: str = "",
     ) -> None:
         self._process = process
         self._note = note
@@ -75,6 +85,7 @@ class VllmEngine:
             model=os.fsencode(model).decode(errors="replace"),
             version=f"{told['version']} {told['dtype']}",
             where=told["where"],
+            digest=f"{told['dtype']} {weights}" if weights else "",
         )
 
     def generate(self, prompt: Prompt, sampling: Sampling) -> Iterator[EngineEvent]:
@@ -113,6 +124,13 @@ class VllmEngine:
             )
         if (highest := max(prompt.ids)) >= self._vocabulary:
             raise EngineError(f"the prompt has token {highest}, this model knows {self._vocabulary:,} only")
+
+
+def _digest(folder: Path) -> str:
+    try:
+        return folder_digest(folder)
+    except OSError as error:
+        raise EngineError(f"{show(str(folder))} can't be read: {error.strerror}", "--model DIR") from error
 
 
 def _told(process: VllmProcess) -> Mapping[str, Any]:

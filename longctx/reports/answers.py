@@ -1,10 +1,11 @@
 """One item on its way: what is asked for it, and the result that is made of what came.
 
-An answer that fails what was asked of it (not all citations verified, no valid structured value) is kept with the
-reason; it counts as failed.
+An answer without the valid structured value that was asked of it is kept with the reason; it counts as failed. Whether
+all that is cited has to be verified is decided whenever a result is taken, and changes nothing of what is kept.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from longctx import analysis
@@ -28,12 +29,13 @@ Draw = Callable[[Sequence[Evidence]], tuple[Evidence, ...]]
 def events_of(
     corpus: "Corpus", work: Work, text: str, engine: "Engine | None", asking: "Asking", steps: "Steps"
 ) -> AnswerEvents:
-    """The events of an item; `text` is its own with the answers that it refers to."""
+    """The events of an item; `text` is its own with the answers that it refers to, for a model only."""
     if work.summary is not None:
         from longctx.summarising import summarise
 
         return summarise(corpus, engine, asking, work.summary, steps=steps)
-    return analysis.ask(corpus, text, engine, asking, question_id=work.id, schema=work.schema)
+    asked = work.sought if engine is None else text
+    return analysis.ask(corpus, asked, engine, asking, question_id=work.id, schema=work.schema)
 
 
 def result_of(
@@ -45,8 +47,9 @@ def result_of(
 
     if answered is None:
         return Result(id=work.id, key=parts.key, parts=parts, state=State.FAILED, error=error, at=0.0)
-    answer, fields = answered.answer, saved(answered.answer)
-    error = error or fault(work, answer)
+    answer = answered.answer if work.summary else replace(answered.answer, question=work.shown)
+    fields = saved(answer)
+    error = error or (f"no valid structured answer: {answer.invalid}" if answer.invalid else "")
     return Result(
         id=work.id,
         key=parts.key,
@@ -67,19 +70,26 @@ def saved(answer: "Answer") -> dict[str, Any]:
     return fields | {"corpus": {name: fields["corpus"][name] for name in ("id", "files", "tokens")}}
 
 
-def fault(work: Work, answer: "Answer") -> str:
-    """What an answer lacks of what was asked of it; nothing where it is as it should be."""
-    if answer.invalid:
-        return f"no valid structured answer: {answer.invalid}"
+def judged(work: Work, result: "Result") -> "Result":
+    """The result as failed where it lacks what is asked of its citations now."""
+    import msgspec
+
+    if result.state is not State.DONE or not (error := fault(work, result)):
+        return result
+    return msgspec.structs.replace(result, state=State.FAILED, error=error)
+
+
+def fault(work: Work, result: "Result") -> str:
+    """What an answer lacks where all that it cites has to be verified; nothing where it is as it should be."""
     if not work.require_verified:
         return ""
-    failed = [each for each in answer.citations if each.status != "verified" or not each.is_current]
+    failed = [each for each in result.evidence if each.status != "verified" or not each.is_current]
     if failed:
-        return f"of {len(answer.citations):,} citations {len(failed):,} not verified, and all have to be"
-    return "" if answer.citations else "no citations, and verified ones have to be there"
+        return f"of {len(result.evidence):,} citations {len(failed):,} not verified, and all have to be"
+    return "" if result.evidence else "no citations, and verified ones have to be there"
 
 
-def item_of(work: Work, text: str, result: "Result | None") -> Item:
+def item_of(work: Work, result: "Result | None") -> Item:
     """An item as it stands in a report; without a result it is still to come."""
     from longctx.reports.plain import whole
 
@@ -87,9 +97,10 @@ def item_of(work: Work, text: str, result: "Result | None") -> Item:
         id=work.id,
         kind=work.kind,
         title=whole(work.title),
-        text=whole(text),
+        text=whole(work.shown),
         path=whole(work.path),
         schema=whole(work.schema),
+        refers=work.refers,
     )
     return item if result is None else with_result(item, result)
 
@@ -111,11 +122,11 @@ def with_result(item: Item, result: "Result") -> Item:
     )
 
 
-def failed(work: Work, text: str, error: str) -> Item:
+def failed(work: Work, error: str) -> Item:
     """An item that could not be asked."""
     import msgspec
 
-    return msgspec.structs.replace(item_of(work, text, None), state=State.FAILED, error=error)
+    return msgspec.structs.replace(item_of(work, None), state=State.FAILED, error=error)
 
 
 def _calls(fields: Mapping[str, Any]) -> int:

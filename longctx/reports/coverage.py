@@ -1,8 +1,9 @@
 """Which documents the items of a report cite, and how often: the table of items and documents."""
 
 from dataclasses import dataclass
+from os.path import commonpath, dirname
 
-from longctx.reports.phrases import name, tail
+from longctx.reports.phrases import name, number, tail
 from longctx.reports.report import Kind, Report, matrix
 
 ROWS_MOST = 60
@@ -35,12 +36,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The table; `others` are cited documents that it has no room for, `uncited` those without verified citations."""
+    """The table; `others` are cited documents that it has no room for, `uncited` those without verified citations, of
+    which `missing` says so. Summaries of single documents have no column: each cites its own."""
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     others: int
-    uncited: int
+    uncited: tuple[str, ...]
+    missing: str
     left_out: int  # items
 
     @property
@@ -60,6 +63,38 @@ def coverage(report: Report) -> Coverage | None:
     paths = sorted(
         {path for each in shown for path in each}, key=lambda path: (-sum(e.get(path, 0) for e in shown), path)
     )
-    rows = [Row(tail(path, PATH_MOST), tuple(each.get(path, 0) for each in shown)) for path in paths[:ROWS_MOST]]
-    uncited = len({row.path for row in report.documents} - set(paths))
-    return Coverage(tuple(columns), tuple(rows), len(paths[ROWS_MOST:]), uncited, len(asked[COLUMNS_MOST:]))
+    above = _common(report)
+    rows = [
+        Row(tail(path.removeprefix(above), PATH_MOST), tuple(each.get(path, 0) for each in shown))
+        for path in paths[:ROWS_MOST]
+    ]
+    cited = set(paths)
+    uncited = tuple(row.path for row in report.documents if not cited.intersection((row.path, *row.also)))
+    return Coverage(
+        columns=tuple(columns),
+        rows=tuple(rows),
+        others=len(paths[ROWS_MOST:]),
+        uncited=tuple(name(path.removeprefix(above)) for path in uncited),
+        missing=_missing(report, {item.kind for _, item in asked}, len(uncited)) if uncited else "",
+        left_out=len(asked[COLUMNS_MOST:]),
+    )
+
+
+def _common(report: Report) -> str:
+    """The folder, with its slash, that all documents lie in if all paths are whole; titles are without it, too."""
+    paths = [row.path for row in report.documents if row.tokens]
+    if not paths or not all(path.startswith("/") for path in paths):
+        return ""
+    return commonpath([dirname(path) for path in paths]).rstrip("/") + "/"
+
+
+def _missing(report: Report, kinds: set[Kind], count: int) -> str:
+    """How many documents nothing cites that has a column."""
+    of = number(len(report.documents), "document")
+    names = " or ".join(_NAMES[kind] for kind in (Kind.QUESTION, Kind.SUMMARY) if kind in kinds)
+    own = any(item.kind is Kind.DOCUMENT for item in report.items)
+    apart = ", summaries of single documents apart" if own else ""
+    return f"{count:,} of {of} have no verified citation in {names}{apart}"
+
+
+_NAMES = {Kind.QUESTION: "any question", Kind.SUMMARY: "the summary of the whole corpus"}

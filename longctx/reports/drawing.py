@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from longctx.reports.report import Evidence
 
 if TYPE_CHECKING:
@@ -17,8 +19,8 @@ class Drawing:
         return tuple(evidence)
 
     def restore(self, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-        """Evidence of an earlier run; what is missing of its pictures is drawn again."""
-        return tuple(evidence)
+        """Evidence of an earlier run, as it would be drawn now."""
+        return tuple(replace(each, picture="", picture_note="") for each in evidence)
 
     def read(self, _name: str) -> bytes | None:
         """A picture by its name."""
@@ -36,9 +38,8 @@ class PageDrawing(Drawing):
         return self._pictures.drawn(evidence)
 
     def restore(self, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
-        """Evidence of an earlier run; what is missing of its pictures is drawn again."""
-        lacks = any(each.picture and self.read(each.picture) is None for each in evidence)
-        return self._pictures.drawn(evidence) if lacks else tuple(evidence)
+        """Evidence of an earlier run, as it would be drawn now; a picture that is there is not drawn again."""
+        return self._pictures.drawn(super().restore(evidence))
 
     def read(self, name: str) -> bytes | None:
         """A picture by its name."""

@@ -18,9 +18,11 @@ LINES = 3  # around a quote, on either side
 CHARS_MOST = 400  # on either side
 
 
-def evidence_of(corpus: Corpus, item_id: str, answer_json: Mapping[str, Any]) -> tuple[Evidence, ...]:
-    """Each citation of an answer, `longctx.answer/1`, in its context."""
-    documents: dict[str, Document | None] = {}
+def evidence_of(
+    corpus: Corpus, item_id: str, answer_json: Mapping[str, Any], documents: dict[str, Document | None] | None = None
+) -> tuple[Evidence, ...]:
+    """Each citation of an answer, `longctx.answer/1`, in its context; in `documents` is what was looked up before."""
+    documents = {} if documents is None else documents
     found = []
     for row in answer_json["citations"]:
         cited = _cited(item_id, row)

@@ -7,20 +7,20 @@ from longctx.reports import phrases
 from longctx.reports.album import Album, Print, Site
 from longctx.reports.anchors import evidence_anchor, item_anchor, mark_anchor
 from longctx.reports.report import Evidence, Item
-from longctx.terminal import MARKS
 
 QUOTE_MOST = 2000  # characters; report.json has all of it
 CONTEXT_MOST = 1000
 CLAIM_MOST = 300
-OUT_OF_DATE = "!"
+PASSAGE_MOST = 120
+SHORT_MOST = 800  # characters that need not go over two sheets
 FIXED = frozenset({"code", "table", "sheets", "notebook"})  # kinds whose lines are as they are
 TONES = {"verified": "sound", "relocated": "doubt", "near": "doubt"}  # all other states are bad
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exhibit:
-    """A citation. `before` and `after` are the text around the quote, `back` leads to where it is cited; `shown` leads
-    to another citation with the same picture, of which `shown_at` are the words."""
+    """A citation. `before` and `after` are the text around the quote, `passage` is its beginning in a line; `back`
+    leads to where it is cited; `shown` to another citation with the same picture, of which `shown_at` are the words."""
 
     n: int
     anchor: str
@@ -40,6 +40,7 @@ class Exhibit:
     sha256: str
     picture: Print | None
     caption: str
+    passage: str
     shown: str
     shown_at: str
     note: str
@@ -48,6 +49,11 @@ class Exhibit:
     def digest(self) -> str:
         """The beginning of the file's hash."""
         return self.sha256[: phrases.HASH_SHOWN]
+
+    @property
+    def is_short(self) -> bool:
+        """It has room on one sheet of paper."""
+        return self.picture is None and len(self.before) + len(self.quote) + len(self.after) <= SHORT_MOST
 
 
 def exhibits(item: Item, place: int, names: tuple[str, ...], album: Album, marks: Container[int]) -> list[Exhibit]:
@@ -67,7 +73,7 @@ def _exhibit(
         anchor=evidence_anchor(name, each.n),
         back=mark_anchor(name, each.n) if each.n in marks else item_anchor(name),
         tone=tone(each),
-        sign=sign(each),
+        sign=phrases.sign(each),
         state=state,
         place=phrases.name(each.place or each.path or "?"),
         name=phrases.name(each.name),
@@ -81,6 +87,7 @@ def _exhibit(
         sha256=phrases.name(each.sha256),
         picture=album.prints.get((place, each.n)),
         caption=f"{phrases.name(each.path)}, page {each.page}" if each.page else phrases.name(each.path),
+        passage=phrases.line(each.quote, PASSAGE_MOST),
         shown=evidence_anchor(names[other[0]], other[1]) if other else "",
         shown_at=_shown_at(place, names, other) if other else "",
         note=_note(each, album),
@@ -91,12 +98,6 @@ def tone(evidence: Evidence) -> str:
     """How a state is coloured: sound, doubt or bad."""
     found = TONES.get(evidence.status, "bad")
     return "doubt" if found == "sound" and not evidence.is_current else found
-
-
-def sign(evidence: Evidence) -> str:
-    """The sign of a state."""
-    found = MARKS.get(evidence.status, "?")
-    return OUT_OF_DATE if evidence.status == "verified" and not evidence.is_current else found
 
 
 def _shown_at(place: int, names: tuple[str, ...], other: Site) -> str:

@@ -5,6 +5,7 @@ An item's key is a digest of all that its answer depends on: what has the same k
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -12,24 +13,27 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ingest.naming import show
 from longctx.errors import UsageError
 from longctx.manifest import State as TextState
 from longctx.reports.manifest import LoadedManifest, Question, SummaryPart
 from longctx.reports.plain import whole
 from longctx.reports.report import Kind
-from longctx.summary_form import Scope, Summary
+from longctx.summary_form import Scope, Style, Summary
 
 if TYPE_CHECKING:
     from longctx.corpus import Corpus
 
-SUMMARY = "summary/"  # with the document's path behind it; no question's id has a slash
+SUMMARY = "summary"  # of all; that of a document has a slash and its path behind it, as no question's id has
 TITLE_MOST = 120
+EARLIER_MOST = 8000  # characters of an answer in a question that refers to it
 REFERENCE = re.compile(r"\{\{\s*answers\.([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s*\}\}")
 MARK = re.compile(r"[ \t]*\[\^\d+\]")
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
-    """An item that is to be answered. `text` may refer to the answers of `needs`, which are answered before."""
+    """An item that is to be answered after those that it `needs`; `text` has a place for the answer to each that it
+    `refers` to, and is `shown` with their names there."""
 
     id: str
     kind: Kind
@@ -39,7 +43,18 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     schema: Any = None
     require_verified: bool = False
     needs: tuple[str, ...] = ()
+    refers: tuple[str, ...] = ()
     summary: Summary | None = None
+
+    @property
+    def shown(self) -> str:
+        """The text as people read it."""
+        return named(self.text)
+
+    @property
+    def sought(self) -> str:
+        """The text to search for: without the places of answers, unless nothing else is in it."""
+        return REFERENCE.sub(" ", self.text).strip() or self.shown
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,20 +71,35 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         """Names all of it."""
         return digest([self.asked, self.corpus, self.engine, self.settings, self.wording], most=64)
 
-    def changed(self, before: "Parts") -> str:
-        """Why an answer that was given `before` does not count any more, in a few words."""
-        if self.corpus != before.corpus:
-            return "the corpus has changed"
-        if self.engine != before.engine:
-            return "another model answers"
-        if self.asked != before.asked:
-            return "it is asked differently"
-        return "the settings have changed" if self.settings != before.settings else "the prompt's words have changed"
+    def differing(self, before: "Parts") -> list[str]:
+        """The parts that are not as they were."""
+        return [name for name in CHANGED if getattr(self, name) != getattr(before, name)]
+
+    def changed(self, before: "Iterable[Parts]") -> str:
+        """Why no answer that was given `before` counts, in a few words: by what the likest of them differs in."""
+        fewest = min((self.differing(each) for each in before), key=len)
+        return " and ".join(CHANGED[name] for name in fewest[:2])
 
 
-def on_paper(loaded: LoadedManifest, corpus: "Corpus") -> tuple[Work, ...]:
-    """The items of a report in its order: the summary of all, of each document, the questions."""
-    return (*_summaries(loaded.manifest.summary, corpus), *(_asked(each, loaded) for each in loaded.manifest.question))
+CHANGED = {
+    "corpus": "the corpus has changed",
+    "engine": "another model answers",
+    "asked": "it is asked differently",
+    "settings": "the settings have changed",
+    "wording": "longctx itself asks differently now",
+}
+
+
+def on_paper(loaded: LoadedManifest, corpus: "Corpus", *, require_verified: bool = False) -> tuple[Work, ...]:
+    """The items of a report in its order: the summary of all, the questions, each document by its path. Where that is
+    required nothing but verified citations will do. Raises UsageError where two have one id."""
+    part, questions = loaded.manifest.summary, loaded.manifest.question
+    works = [*_whole(part), *(_asked(each, loaded) for each in questions), *_of_documents(part, corpus)]
+    if works and works[0].id in {each.id for each in questions} and works[0].kind is Kind.SUMMARY:
+        raise UsageError(f"{show(loaded.path)}: a question has the id {SUMMARY}, which the summary has", "rename it")
+    if require_verified:
+        works = [msgspec.structs.replace(work, require_verified=True) for work in works]
+    return tuple(works)
 
 
 def to_be_done(works: Sequence[Work]) -> list[Work]:
@@ -91,7 +121,7 @@ def chosen(works: Sequence[Work], wanted: Iterable[str]) -> frozenset[str]:
     """The ids that were asked for; a document may be named by its path. Raises UsageError for one that there is not."""
     known = {work.id for work in works}
     found = {
-        name if (name := whole(given)) in known else f"{SUMMARY}{name.removeprefix('./')}": name for given in wanted
+        name if (name := whole(given)) in known else f"{SUMMARY}/{name.removeprefix('./')}": name for given in wanted
     }
     for identity, name in found.items():
         if identity not in known:
@@ -99,20 +129,32 @@ def chosen(works: Sequence[Work], wanted: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def filled(work: Work, said: Mapping[str, str]) -> str:
-    """The text with the answers it refers to; those are data to a model as they stand in the question."""
-    return REFERENCE.sub(lambda found: said.get(found[1], found[0]), work.text)
+def filled(work: Work, answers: Mapping[str, str], tag: str) -> str:
+    """The text with the answers it refers to, each in a wrapper that says that it is data."""
+    from longctx.wording import earlier
+
+    def put(found: re.Match[str]) -> str:
+        name = found[1]
+        return earlier(tag, name, _told(answers[name], tag)) if name in answers else found[0]
+
+    return REFERENCE.sub(put, work.text)
+
+
+def named(text: str) -> str:
+    """The text with `[answer to ID]` where it refers to an answer."""
+    return REFERENCE.sub(lambda found: f"[answer to {found[1]}]", text)
 
 
 def said(markdown: str) -> str:
-    """An answer as it stands in a question: without its footnote marks."""
+    """An answer without its footnote marks."""
     return MARK.sub("", markdown).strip()
 
 
-def asked_digest(work: Work, text: str) -> str:
-    """Names what is asked, with the answers it refers to."""
+def asked_digest(work: Work, answers: Mapping[str, str]) -> str:
+    """Names the item and what is asked, with the answers it refers to."""
     summary = asdict(work.summary) if work.summary else None
-    return digest([work.kind, text, work.schema, work.require_verified, summary])
+    referred = [[name, said(answers[name])] for name in work.refers if name in answers]
+    return digest([work.id, work.kind, work.text, work.schema, summary, referred])
 
 
 def corpus_digest(corpus: "Corpus") -> str:
@@ -122,12 +164,30 @@ def corpus_digest(corpus: "Corpus") -> str:
 
 
 def wording_digest() -> str:
-    """Names the words that every prompt has."""
+    """Names the words that every prompt has, and how passages and quotations are chosen."""
+    from longctx import quoting, wording
+
+    whole = [wording.preamble("TAG"), wording.opening("TAG", "ID", "PATH", "PLACE", (1, 2)), wording.closing("TAG")]
+    whole += [wording.directive(), wording.directive(partial=True), wording.reminder(), wording.excerpts()]
+    whole += [wording.excerpt_opening("TAG", "ID", "PATH", "PLACE"), wording.ledger(["NOTE"])]
+    whole += [wording.is_also("ID", ["PATH"]), wording.is_renamed("ID", ["PATH"]), wording.is_deleted("ID")]
+    whole += [wording.is_superseded("ID", "NEWER"), wording.is_superseded("ID", None)]
+    whole += [wording.question("TEXT"), wording.structured("TEXT", "SCHEMA"), wording.earlier("TAG", "ID", "TEXT")]
+    whole += [wording.notes_preamble("TAG"), wording.notes_opening("TAG", (1, 2), [("ID", "PATH")])]
+    whole += [wording.notes_closing("TAG"), wording.notes_directive(), *_orders()]
+    return digest([quoting.METHOD, *whole])
+
+
+def _orders() -> Iterator[str]:
+    """The orders for summaries, in each of their forms."""
     from longctx import wording
 
-    said = [wording.preamble("TAG"), wording.directive(), wording.directive(partial=True), wording.reminder()]
-    said += [wording.excerpts(), wording.question("TEXT"), wording.structured("TEXT", "SCHEMA")]
-    return digest([*said, *(wording.summary("", 1, style) for style in ("bullets", "prose", "outline"))])
+    for sections, focus in ((), ""), (("A", "B"), ""), ((), "FOCUS"), (("A",), "FOCUS"):
+        yield wording.take_notes(1, sections, focus)
+        yield wording.join_notes(1, sections, focus)
+        for style in Style:
+            yield wording.summary("", 1, style, sections, focus)
+            yield wording.summary("WHICH", 1, style, sections, focus, of="OF")
 
 
 def digest(values: Sequence[Any], most: int = 16) -> str:
@@ -135,34 +195,45 @@ def digest(values: Sequence[Any], most: int = 16) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode("ascii")).hexdigest()[:most]
 
 
-def _summaries(part: SummaryPart | None, corpus: "Corpus") -> Iterator[Work]:
+def _whole(part: SummaryPart | None) -> Iterator[Work]:
     if part is not None and part.corpus:
-        yield _summary(Kind.SUMMARY, part, "")
-    if part is not None and part.per_document:
-        yield from (_summary(Kind.DOCUMENT, part, path) for path in _documents(corpus))
+        yield _summary(Kind.SUMMARY, part, SUMMARY, "The whole corpus", Scope())
 
 
-def _summary(kind: Kind, part: SummaryPart, path: str) -> Work:
-    scope = Scope((path,) if path else ())
+def _of_documents(part: SummaryPart | None, corpus: "Corpus") -> Iterator[Work]:
+    if part is None or not part.per_document:
+        return
+    paths = _documents(corpus)
+    above = len(_common(paths))
+    for path in paths:
+        yield _summary(Kind.DOCUMENT, part, f"{SUMMARY}/{path}", path[above:], Scope((path,)))
+
+
+def _summary(kind: Kind, part: SummaryPart, identity: str, title: str, scope: Scope) -> Work:
     ordered = Summary(scope=scope, length=part.length, style=part.style, sections=part.sections, focus=part.focus)
+    path = "".join(scope.paths)
     return Work(
-        id=whole(f"{SUMMARY}{path}"),
-        kind=kind,
-        title=f"Summary of {whole(path) or scope.label}",
-        text=whole(ordered.title),
-        path=path,
-        summary=ordered,
+        id=whole(identity), kind=kind, title=whole(title), text=whole(ordered.title), path=path, summary=ordered
     )
 
 
 def _documents(corpus: "Corpus") -> list[str]:
-    """The first path of each text that there is now, in the corpus's order."""
+    """The first path of each text that there is now, in order."""
     current = (entry for entry in corpus.entries if entry.state is TextState.CURRENT and entry.tokens)
-    return [(corpus.paths_of(entry) or [entry.path])[0] for entry in current]
+    return sorted((corpus.paths_of(entry) or [entry.path])[0] for entry in current)
+
+
+def _common(paths: Sequence[str]) -> str:
+    """The folder, with its slash, that all of several whole paths lie in; nothing for others."""
+    if len(paths) == 0 or not all(path.startswith("/") for path in paths):
+        return ""
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return folder.rstrip("/") + "/"
 
 
 def _asked(question: Question, loaded: LoadedManifest) -> Work:
-    words = " ".join(question.text.split())
+    words = " ".join(named(question.text).split())
+    refers = tuple(dict.fromkeys(REFERENCE.findall(question.text)))
     return Work(
         id=question.id,
         kind=Kind.QUESTION,
@@ -170,14 +241,19 @@ def _asked(question: Question, loaded: LoadedManifest) -> Work:
         text=question.text.strip(),
         schema=loaded.schemas.get(question.id),
         require_verified=question.require_verified,
-        needs=tuple(dict.fromkeys([*question.depends_on, *REFERENCE.findall(question.text)])),
+        needs=tuple(dict.fromkeys([*question.depends_on, *refers])),
+        refers=refers,
     )
+
+
+def _told(answer: str, tag: str) -> str:
+    """An earlier answer as it is told: without its marks, no longer than it may be, and without the corpus's tag."""
+    told = said(answer)
+    return (told if len(told) <= EARLIER_MOST else f"{told[: EARLIER_MOST - 1].rstrip()}…").replace(tag, "…")
 
 
 def _unknown(name: str, works: Sequence[Work]) -> UsageError:
     from difflib import get_close_matches
-
-    from ingest.naming import show
 
     close = get_close_matches(name, [work.id for work in works][:2000], n=1)
     some = ", ".join(show(work.id) for work in works[:8]) + ", …" * (len(works) > 8)

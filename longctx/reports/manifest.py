@@ -94,12 +94,8 @@ class LoadedManifest(msgspec.Struct, frozen=True, kw_only=True):
     schemas: dict[str, Any] = {}
 
 
-def with_typed(loaded: LoadedManifest, formats: tuple[Format, ...], *, require_verified: bool) -> LoadedManifest:
-    """The manifest with what was typed above it: other forms, where there are any, and verified citations of all."""
+def with_typed(loaded: LoadedManifest, formats: tuple[Format, ...]) -> LoadedManifest:
+    """The manifest with the forms that were typed, where there are any."""
     replace = msgspec.structs.replace
-    manifest = loaded.manifest
-    output = replace(manifest.output, formats=formats or manifest.output.formats)
-    question = manifest.question
-    if require_verified:
-        question = tuple(replace(each, require_verified=True) for each in question)
-    return replace(loaded, manifest=replace(manifest, output=output, question=question))
+    output = replace(loaded.manifest.output, formats=formats or loaded.manifest.output.formats)
+    return replace(loaded, manifest=replace(loaded.manifest, output=output))

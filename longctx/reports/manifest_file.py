@@ -30,13 +30,13 @@ HINT = "`longctx report --init` writes a manifest with comments, `longctx report
 class ManifestError(ConfigError):
     """A manifest that can't be taken; `problems` has a line for each thing that is wrong with it."""
 
-    def __init__(self, name: str, problems: Sequence[str]) -> None:
+    def __init__(self, name: str, problems: Sequence[str], hint: str = HINT) -> None:
         self.problems = tuple(problems)
         if len(self.problems) == 1:
-            super().__init__(self.problems[0], HINT)
+            super().__init__(self.problems[0], hint)
             return
         more = len(self.problems) - TOLD_MOST
-        told = [*self.problems[:TOLD_MOST], *([f"and {more:,} more"] if more > 0 else []), HINT]
+        told = [*self.problems[:TOLD_MOST], *([f"and {more:,} more"] if more > 0 else []), hint]
         super().__init__(f"{name}: {len(self.problems):,} things are wrong with it", "\n".join(told))
 
 
@@ -52,13 +52,24 @@ def read(path: Path) -> LoadedManifest:
     if faults:
         raise ManifestError(name, _lines(name, values, faults))
     return LoadedManifest(
-        manifest=msgspec.convert(values.tree, Manifest),
+        manifest=msgspec.convert(with_whole_numbers(values.tree), Manifest),
         path=str(path),
         folder=str(folder),
         name=path.stem,
         sha256=hashlib.sha256(content).hexdigest(),
         schemas=schemas,
     )
+
+
+def error_at(loaded: LoadedManifest, faults: Sequence[Fault], hint: str) -> ManifestError:
+    """What turned out to be wrong with a manifest after it was read, with the lines of the file as it is now."""
+    path = Path(loaded.path)
+    try:
+        values = _reader(path)(_text(regular_content(path, LARGEST_BYTES)))
+    except NotRead:
+        values = Values({}, dict)
+    name = show(loaded.path)
+    return ManifestError(name, _lines(name, values, faults), hint)
 
 
 def _reader(path: Path) -> Callable[[str], Values]:
@@ -96,6 +107,13 @@ def _checked(values: Values, folder: Path) -> tuple[dict[str, Any], list[Fault]]
     if not faults and _asks_nothing(tree):
         faults.append(Fault((), "nothing is asked: give [[question]] with id and text, or [summary]"))
     return schemas, faults
+
+
+def with_whole_numbers(value: object) -> object:
+    """1200.0 as 1200: a JSON schema takes either for a whole number."""
+    if isinstance(value, dict):
+        return {name: with_whole_numbers(each) for name, each in value.items()}
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _newer(said: object) -> Fault | None:

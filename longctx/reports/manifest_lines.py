@@ -10,14 +10,14 @@ from collections.abc import Iterator, Mapping
 
 from longctx.reports.manifest_values import Lines, NotRead, Place, Values
 
-# A long string that nothing ends goes to the end of the text: the statement that it is in begins where it does.
+# A string that nothing ends goes to the end of its line, a long one to that of the text. Nothing is read twice.
 _TOKEN = re.compile(
     r"""
-    "{3} (?: [^"\\] | \\. | "(?!"") )* (?: "{3,5} | \Z )
-    | '{3} (?: [^'] | '(?!'') )* (?: '{3,5} | \Z )
-    | " (?: [^"\\\n] | \\. )* "
-    | ' [^'\n]* '
-    | \# [^\n]*
+    "{3} (?: [^"\\] | \\. | "(?!"") )*+ (?: "{3,5} | \\?\Z )
+    | '{3} (?: [^'] | '(?!'') )*+ (?: '{3,5} | \Z )
+    | " (?: [^"\\\n] | \\[^\n] )*+ "?
+    | ' [^'\n]*+ '?
+    | \# [^\n]*+
     | [\[\]{}\n]
     """,
     re.DOTALL | re.VERBOSE,

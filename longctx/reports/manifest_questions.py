@@ -2,10 +2,14 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 
 from longctx.reports.manifest_shape import near, shown
 from longctx.reports.manifest_values import Fault, Place
 
+NEAR_MOST = 30  # ids that are no question's for which one like it is looked for, and
+NEAR_AMONG = 1_000  # among how many: each is held against each
+CIRCLES_MOST = 30  # that are told
 REFERENCE = re.compile(r"\{\{\s*answers\.([^{}\s]*)\s*\}\}")
 
 
@@ -22,6 +26,7 @@ def question_faults(questions: object) -> Iterator[Fault]:
     ids = {i: row["id"] for i, row in tables.items() if isinstance(row.get("id"), str)}
     first = {name: i for i, name in reversed(ids.items())}
     before: dict[str, list[str]] = {}
+    known, wrong = list(first)[:NEAR_AMONG], 0
     for i, table in tables.items():
         own = ids.get(i)
         for place, name, told in _named(table):
@@ -29,10 +34,13 @@ def question_faults(questions: object) -> Iterator[Fault]:
             if name == own:
                 yield Fault(at, f"{told}: a question can't wait for its own answer")
             elif name not in first:
-                yield Fault(at, f"{told}: no question has this id{near(name, list(first))}")
+                wrong += 1
+                yield Fault(at, f"{told}: no question has this id{near(name, known) if wrong <= NEAR_MOST else ''}")
             elif own is not None:
                 before.setdefault(own, []).append(name)
-    yield from (Fault(("question", first[circle[0]]), _told(circle)) for circle in _circles(before))
+    yield from (
+        Fault(("question", first[circle[0]]), _told(circle)) for circle in islice(_circles(before), CIRCLES_MOST)
+    )
 
 
 def _twice(tables: Mapping[int, Mapping[str, object]]) -> Iterator[Fault]:

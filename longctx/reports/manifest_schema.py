@@ -1,4 +1,4 @@
-"""The JSON schema of a manifest, for editors and for the reader of manifests, and a manifest to begin with.
+"""The JSON schema of a manifest, for editors and for the reader of manifests.
 
 It says what each key may hold. That ids are unique and that references lead somewhere, only the reader says. No value
 is ever null: a key without one is left out.
@@ -16,47 +16,6 @@ URN = "urn:longctx:manifest:1"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 LINE_MOST, NAME_MOST, TEXT_MOST, LIST_MOST = 300, 4096, 50_000, 10_000
 Rule = dict[str, Any]  # a JSON schema; its $comment is what a reader was to write
-
-COMMENTED = f"""\
-# What a report is to hold. `longctx report FILE` writes it, and goes on where it was stopped.
-# `longctx report --schema` prints the JSON schema of this file, for editors.
-schema = "{SCHEMA}"
-title = "Report"
-# description = "What stands below the title."
-
-[corpus]
-paths = ["."]  # folders, files, globs or git URLs; relative ones start at this file's folder
-# exclude = ["**/drafts/**"]  # as in .gitignore; `include` brings back what is left out by default
-# only = ["*.pdf", "*.md"]  # nothing but these
-
-# Who answers; what is not said here comes from your settings or the command line.
-[engine]
-# name = "vllm"
-# max_tokens = 1200
-# jobs = 4  # questions asked at once
-
-# Summaries of the whole and of each document. Leave the table out to have none.
-[summary]
-per_document = false
-length = "medium"  # short, medium or long
-style = "bullets"  # bullets, prose or outline
-# sections = ["key points", "numbers", "risks"]
-
-[[question]]
-id = "purpose"
-text = "What is this about, and for whom was it written?"
-
-[[question]]
-id = "numbers"
-text = "Which figures matter most, and what do they say?"
-# require_verified = true  # it fails unless all its citations are verified
-# schema = "numbers.schema.json"  # the answer must obey this JSON schema
-# depends_on = ["purpose"]  # asked before; {{{{answers.purpose}}}} in the text stands for its answer
-
-[output]
-formats = ["md", "html", "json"]
-# folder = "report"
-"""
 
 
 def schema() -> Rule:
@@ -81,18 +40,13 @@ def published() -> str:
     return json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def commented() -> str:
-    """A manifest in TOML to begin with, which says what its keys are for."""
-    return COMMENTED
-
-
 def _corpus() -> Rule:
     start = "Folders, files, globs or git URLs; relative ones start at the manifest's folder."
     return _table(
         "Corpus",
         "What is read.",
         {
-            "paths": _names(start, examples=[["filings/**/*.pdf", "notes/"]]),
+            "paths": _list(_path("A source."), start, examples=[["filings/**/*.pdf", "notes/"]]),
             "include": _names("Patterns as in .gitignore: read these although they are left out by default."),
             "exclude": _names("Patterns as in .gitignore: leave these out.", examples=[["**/drafts/**"]]),
             "only": _names("Patterns as in .gitignore: read nothing but these.", examples=[["*.pdf", "*.md"]]),
@@ -181,7 +135,13 @@ def _line(description: str, **more: Any) -> Rule:
 
 
 def _name(description: str, **more: Any) -> Rule:
-    return _line(description, pattern=r"^[^\r\n]*\S[^\r\n]*$", comment="a name", maxLength=NAME_MOST, **more)
+    return _line(description, pattern=r"^(?=[^\r\n]*\S)[^\r\n]*$", comment="a name", maxLength=NAME_MOST, **more)
+
+
+def _path(description: str) -> Rule:
+    """Not `-`: what is piped in is not there when the same command goes on."""
+    pattern, comment = r"^(?!\s*-\s*$)(?=[^\r\n]*\S)[^\r\n]*$", "a folder, file, glob or git URL"
+    return _line(description, pattern=pattern, comment=comment, maxLength=NAME_MOST)
 
 
 def _names(description: str, **more: Any) -> Rule:

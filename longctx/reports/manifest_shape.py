@@ -14,6 +14,7 @@ from ingest.naming import show
 from longctx.reports.manifest_values import Fault, Place
 
 SHOWN = 40  # characters of a wrong value
+LONGEST_NUMBER = 128  # bits of a wrong number that is shown
 KINDS = {
     "object": "a table",
     "array": "a list",
@@ -61,6 +62,8 @@ def shown(value: object) -> str:
         return KINDS["object" if isinstance(value, dict) else "array"]
     if isinstance(value, date | time):
         return str(value)
+    if isinstance(value, int) and value.bit_length() > LONGEST_NUMBER:
+        return f"a number of {value.bit_length():,} bits"
     text = show(value[: SHOWN + 1]) if isinstance(value, str) else json.dumps(value)
     text = text if len(text) <= SHOWN else text[:SHOWN] + "…"
     return f'"{text}"' if isinstance(value, str) else text
@@ -83,9 +86,14 @@ def _is(kind: str, value: object) -> bool:
         case "boolean":
             return isinstance(value, bool)
         case "integer":
-            return isinstance(value, int) and not isinstance(value, bool)
+            return not isinstance(value, bool) and (isinstance(value, int) or _is_whole(value))
         case _:
             return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_whole(value: object) -> bool:
+    """1200.0 is a whole number, as in JSON schema."""
+    return isinstance(value, float) and value.is_integer()
 
 
 def _table_faults(table: Mapping[str, object], rule: Mapping[str, Any], place: Place) -> Iterator[Fault]:

@@ -11,6 +11,8 @@ from ingest.naming import show
 from longctx.reports.manifest_values import Fault, NotRead, Place, Values
 
 DEPTH_MOST = 20
+DIGITS_MOST = 100  # of a number; those of base 60 cost the square of their length
+_NUMBERS = {f"tag:yaml.org,2002:{name}" for name in ("int", "float")}
 _PLAIN = {f"tag:yaml.org,2002:{name}" for name in ("str", "null", "bool", "int", "float")}
 
 
@@ -101,6 +103,8 @@ def _scalar(loader: _Loader, node: yaml.Node) -> object:
     if node.tag not in _PLAIN:  # a date, for one
         return node.value
     try:
+        if node.tag in _NUMBERS and len(node.value) > DIGITS_MOST:
+            raise ValueError
         value: object = loader.construct_object(node)
     except ValueError as error:
         raise NotRead(

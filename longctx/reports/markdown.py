@@ -1,11 +1,12 @@
-"""A report as Markdown that can be read alone; footnotes are numbered through.
+"""A report as Markdown that can be read alone. A footnote is called by its item and its number there: `[^2.1]` is the
+first of the second question, with a sign behind it where it is not verified.
 
 Marks that this module did not set are escaped, so that no answer, question or file name brings a heading, a footnote,
 a link, a picture or HTML of its own. What differs between two runs that say the same stands in the last section.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -18,17 +19,20 @@ from longctx.reports.report import Item, Kind, Report, State
 
 DOCUMENTS_MOST = 500
 SKIPPED_MOST = 200
-LOWERED_BY = 3  # levels of headings: those of an answer stand below its own
+UNDER = 3  # the level of the headings of items, below which those of answers stand
+UNCITED_MOST = 100
 KEPT_MOST = 1024  # answers
 
 
 def to_markdown(report: Report) -> str:
     """The report, as one text that ends with a line end."""
     notes: list[str] = []
-    items = [part for kind in phrases.SECTIONS for part in _section(report, kind, notes)]
+    listed = _outline(report)
+    links = {entry.item.id: entry.link for entry in listed if entry.item}
+    items = [part for kind in phrases.SECTIONS for part in _section(report, kind, links, notes)]
     parts = [
         *_head(report),
-        *_contents(report),
+        *_contents(listed),
         *items,
         *_coverage(report),
         *_inputs(report),
@@ -46,55 +50,72 @@ def _head(report: Report) -> Iterator[str]:
     yield from (f"> {inert(each)}" for each in phrases.notices(report))
 
 
-def _contents(report: Report) -> Iterator[str]:
-    yield "## Contents"
-    listed = _Slugs(["Contents"])
-    lines: list[str] = []
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A heading in the contents: a link to it, and the item it is of."""
+
+    link: str
+    item: Item | None = None
+
+
+def _outline(report: Report) -> list[_Entry]:
+    """The headings below the title, but for those of answers."""
+    slugs = _Slugs(["Contents"])
+    listed: list[_Entry] = []
     for kind, title in phrases.SECTIONS.items():
-        if not (items := _of(report, kind)):
-            continue
-        lines.append(f"- {listed.link('', title)}")
-        for number, item in enumerate(items, start=1):
-            lines.append(f"  - {phrases.SIGNS[item.state]} {listed.link(_number(number, item), _title(item))}")
-    lines += [f"- {listed.link('', title)}" for title in _rest(report)]
-    yield "\n".join(lines)
+        if items := _of(report, kind):
+            listed.append(_Entry(slugs.link("", title)))
+        listed += [_Entry(slugs.link(_number(i, item), _title(item)), item) for i, item in enumerate(items, start=1)]
+    rest = [*(["Coverage"] if coverage(report) else []), "Inputs", "How it was made"]
+    return listed + [_Entry(slugs.link("", title)) for title in rest]
 
 
-def _rest(report: Report) -> list[str]:
-    return [*(["Coverage"] if coverage(report) else []), "Inputs", "How it was made"]
+def _contents(listed: Sequence[_Entry]) -> Iterator[str]:
+    yield "## Contents"
+    yield "\n".join(
+        f"  - {phrases.SIGNS[entry.item.state]} {entry.link}" if entry.item else f"- {entry.link}" for entry in listed
+    )
 
 
-def _section(report: Report, kind: Kind, notes: list[str]) -> Iterator[str]:
+def _section(report: Report, kind: Kind, links: Mapping[str, str], notes: list[str]) -> Iterator[str]:
     if items := _of(report, kind):
         yield f"## {phrases.SECTIONS[kind]}"
     for number, item in enumerate(items, start=1):
-        yield from _item(number, item, notes)
+        yield from _item(number, item, links, notes)
 
 
 def _of(report: Report, kind: Kind) -> list[Item]:
     return [item for item in report.items if item.kind is kind]
 
 
-def _item(number: int, item: Item, notes: list[str]) -> Iterator[str]:
+def _item(number: int, item: Item, links: Mapping[str, str], notes: list[str]) -> Iterator[str]:
     """An item; its footnotes go to the end of `notes`."""
     yield f"### {_number(number, item)}{inert(_title(item))}"
     if asked := phrases.question_text(item):
         yield "  \n".join(f"> {inert(each)}" for each in safe_text(asked).splitlines())
+    if item.refers:
+        yield f"refers to: {', '.join(links.get(each) or inert(phrases.name(each)) for each in item.refers)}"
     if item.state is not State.DONE:
         why = f": {inert(phrases.line(item.error, phrases.SETTING_MOST))}" if item.error else "."
         yield f"**{phrases.STATES[item.state].capitalize()}**{why}"
-    own = phrases.notes(item)
-    numbers = {note.n: len(notes) + i for i, note in enumerate(own, start=1)}
-    notes += [note_line(numbers[note.n], note) for note in own]
+    labels = {note.n: f"{_LABELS[item.kind].format(number)}.{note.n}" for note in phrases.notes(item)}
+    notes += [note_line(labels[note.n], note) for note in phrases.notes(item)]
     if item.answer:
-        yield _said(answer_text(item.answer), tuple(numbers.items()))
+        doubts = {each.n: phrases.doubt(each) for each in phrases.cited(item)}
+        yield _said(answer_text(item.answer), tuple((n, label, doubts[n]) for n, label in labels.items()))
+        yield inert(" · ".join(phrases.places(item)))
         yield f"*{inert(' · '.join(phrases.told(item)))}*" if phrases.told(item) else ""
 
 
+_LABELS = {Kind.SUMMARY: "s{}", Kind.QUESTION: "{}", Kind.DOCUMENT: "d{}"}
+
+
 @lru_cache(KEPT_MOST)
-def _said(markdown: str, numbers: tuple[tuple[int, int], ...]) -> str:
+def _said(markdown: str, marks: tuple[tuple[int, str, str], ...]) -> str:
     """An answer; kept, since a report is written again whenever an item is done."""
-    return marked(lowered(safe_text(markdown).strip("\n"), LOWERED_BY), dict(numbers).get)
+    labels = {n: label for n, label, _ in marks}
+    signs = {n: sign for n, _, sign in marks}
+    return marked(lowered(safe_text(markdown).strip("\n"), UNDER), labels.get, signs.__getitem__)
 
 
 def _number(number: int, item: Item) -> str:
@@ -109,12 +130,16 @@ def _coverage(report: Report) -> Iterator[str]:
     if not (found := coverage(report)):
         return
     yield "## Coverage"
-    yield "Verified citations of each document."
+    yield "How many verified citations each document has, by item."
     names = [column.label for column in found.columns]
-    rows = [[row.path, *(str(count or "") for count in row.counts)] for row in found.rows]
-    yield _table(["document", *names], rows, right=len(names))
+    rows = [[row.path, *(str(count or "") for count in row.counts), str(row.total)] for row in found.rows]
+    yield _table(["document", *names, "all"], rows, right=len(names) + 1) if rows else ""
     yield _more(found.others, "cited documents", "report.json has them")
-    yield _more(found.uncited, "documents without verified citations")
+    yield _more(found.left_out, "items have no column here")
+    if found.uncited:
+        more = _more(len(found.uncited[UNCITED_MOST:]), "documents")
+        named = ", ".join(found.uncited[:UNCITED_MOST])
+        yield inert(f"{found.missing}: {named}{f' {more}' if more else ''}.")
 
 
 def _inputs(report: Report) -> Iterator[str]:
@@ -149,10 +174,10 @@ def _made(report: Report) -> Iterator[str]:
     yield "## How it was made"
     told = [*phrases.facts(report), *phrases.occasion(report)]
     yield "\n".join(f"- {inert(f'{name}: {value}')}" for name, value in told)
-    seconds = [item for item in report.items if item.wall_s]
-    if seconds:
-        slowest = max(seconds, key=lambda item: item.wall_s)
-        yield f"The longest item was {inert(phrases.name(slowest.id))}: {duration(slowest.wall_s)}."
+    timed = {item.id: phrases.seconds(item.wall_s) for item in report.items}
+    if longest := max(timed.values(), default=0.0):
+        name = next(each for each, seconds in timed.items() if seconds == longest)
+        yield f"The longest item was {inert(phrases.name(name))}: {duration(longest)}."
     yield f"`{phrases.CHECK}` checks its citations again."
 
 

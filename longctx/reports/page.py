@@ -24,14 +24,15 @@ from longctx.reports import phrases, plots
 from longctx.reports.album import Album, Picture, album
 from longctx.reports.anchors import anchors, evidence_anchor, item_anchor, mark_anchor
 from longctx.reports.coverage import coverage
-from longctx.reports.exhibits import exhibits, sign, tone
+from longctx.reports.exhibits import exhibits, tone
 from longctx.reports.report import DocumentRow, Evidence, Item, Kind, Report, State
 
-LOWERED_BY = 3  # levels of headings: an answer's stand below its item's
+UNDER = 3  # the level of the headings of items, below which those of answers stand
 DOCUMENTS_MOST = 500
 FILES_MOST = 500
 TIMED_MOST = 500
 FOLDED_FROM = 60  # items of a kind, above which the contents are folded
+UNCITED_MOST = 500
 VALUE_MOST = 20_000  # characters of a structured answer
 
 
@@ -58,6 +59,7 @@ def to_html(report: Report, picture: Picture, rendered: MutableMapping[str, str]
         made=_made(report),
         plots=plots,
         folded=FOLDED_FROM,
+        uncited=UNCITED_MOST,
     )
 
 
@@ -109,14 +111,17 @@ class Inputs:
 
     documents: Sequence[tuple[DocumentRow, str]]
     others: int
+    has_pages: bool
+    has_notes: bool
     files: Sequence[tuple[str, Sequence[tuple[str, str]], int]]
 
 
 @dataclass(frozen=True, slots=True)
 class MadeBy:
-    """How it was made: facts, and the figures of each item."""
+    """How it was made: facts, and the figures of each item in those `columns` in which any has one but 0."""
 
     facts: Sequence[tuple[str, str]]
+    columns: Sequence[str]
     items: Sequence[tuple[str, ...]]
     others: int
 
@@ -131,15 +136,24 @@ def _part(
 ) -> Part:
     item, name = items[place], names[place]
     number = str(sum(each.kind is item.kind for each in items[: place + 1])) if item.kind is Kind.QUESTION else ""
-    key = f"{place} {number} {name} {_digest(item, place, names, prints)}"
+    referred = _referred(item, items, names)
+    key = f"{place} {number} {name} {referred} {_digest(item, place, names, prints)}"
     if f"item {key}" not in rendered:
         html, marks = _answer(item, name)
         shown = exhibits(item, place, names, prints, marks)
         view = {"item": item, "number": number, "name": name, "title": title(item), "exhibits": shown, "said": phrases}
-        value = _value(item)
-        rendered[f"item {key}"] = _fragment("item.html", **view, answer=html, value=value)
+        more = {"answer": html, "value": _value(item), "referred": referred}
+        rendered[f"item {key}"] = _fragment("item.html", **view, **more)
         rendered[f"evidence {key}"] = _fragment("evidence.html", **view)
     return Part(item, number, name, Markup(rendered[f"item {key}"]), Markup(rendered[f"evidence {key}"]))
+
+
+def _referred(item: Item, items: Sequence[Item], names: Sequence[str]) -> list[tuple[str, str]]:
+    """The items whose answers a question refers to, and where each stands; nowhere if there is none of that id."""
+    if not item.refers:
+        return []
+    anchors_of = {each.id: item_anchor(name) for each, name in zip(items, names, strict=True)}
+    return [(phrases.name(each), anchors_of.get(each, "")) for each in item.refers]
 
 
 def _digest(item: Item, place: int, names: tuple[str, ...], prints: Album) -> str:
@@ -164,16 +178,15 @@ def _answer(item: Item, name: str) -> tuple[Markup, set[int]]:
     if not item.answer:
         return Markup(), marks
     said = answer_text(item.answer)
-    html = answer_html(said, known.__contains__, mark, lowered_by=LOWERED_BY, has_styles=False)
+    html = answer_html(said, known.__contains__, mark, under=UNDER, has_styles=False)
     return Markup(html), marks  # escaped by its renderer
 
 
 def _mark(each: Evidence, name: str, *, is_first: bool) -> str:
     anchor = Markup(' id="{}"').format(mark_anchor(name, each.n)) if is_first else ""
-    doubt = "" if phrases.is_sound(each) else sign(each)
     where = phrases.name(f"{each.place} ({each.status})")
     return Markup('<sup><a class="{}" href="#{}"{} title="{}">[{}{}]</a></sup>').format(
-        tone(each), evidence_anchor(name, each.n), anchor, where, each.n, doubt
+        tone(each), evidence_anchor(name, each.n), anchor, where, each.n, phrases.doubt(each)
     )
 
 
@@ -194,23 +207,35 @@ def _evidence(parts: Sequence[Part]) -> Gathered:
 def _inputs(report: Report) -> Inputs:
     ordered = sorted(report.documents, key=lambda row: -row.tokens)
     total = sum(row.tokens for row in ordered)
-    shown = [(row, plots.percent(row.tokens, total) if total else "") for row in ordered[:DOCUMENTS_MOST]]
+    shown = [(row, phrases.percent(row.tokens, total) if total else "") for row in ordered[:DOCUMENTS_MOST]]
     told = [(title, phrases.rows(report.corpus, part)) for part, title in phrases.FILES.items()]
     listed = [(title, rows[:FILES_MOST], len(rows[FILES_MOST:])) for title, rows in told if rows]
-    return Inputs(shown, len(ordered[DOCUMENTS_MOST:]), listed)
+    has_pages, has_notes = any(row.pages for row, _ in shown), any(phrases.document_note(row) for row, _ in shown)
+    return Inputs(shown, len(ordered[DOCUMENTS_MOST:]), has_pages, has_notes, listed)
 
 
 def _made(report: Report) -> MadeBy:
+    facts = [*phrases.facts(report), *phrases.occasion(report)]
     items = [item for item in report.items if item.state is not State.PENDING]
-    rows = [tuple(_figures(item)) for item in items[:TIMED_MOST]]
-    return MadeBy([*phrases.facts(report), *phrases.occasion(report)], rows, len(items[TIMED_MOST:]))
+    figures = [tuple(_figures(item)) for item in items]
+    told = [i for i, column in enumerate(COLUMNS) if any(row[i] not in ("", "0") for row in figures)]
+    is_drawn = plots.timings(report) is None or len(items) <= plots.TIMED_MOST
+    if is_drawn and told == [COLUMNS.index("time")]:
+        told = []
+    rows = [(phrases.name(item.id), *(row[i] for i in told)) for item, row in zip(items, figures, strict=True)]
+    columns = [COLUMNS[i] for i in told]
+    return MadeBy(facts, columns, rows[:TIMED_MOST] if told else [], len(rows[TIMED_MOST:]))
 
 
 def _figures(item: Item) -> Iterator[str]:
-    yield phrases.name(item.id)
-    yield f"{item.calls:,}"
+    """What an item took, a text for each of `COLUMNS`; nothing for what there is none of."""
+    yield f"{item.calls:,}" if item.calls else ""
     yield from ("" if count is None else f"{count:,}" for count in phrases.tokens(item))
-    yield duration(item.wall_s) if item.wall_s else ""
+    seconds = phrases.seconds(item.wall_s)
+    yield duration(seconds) if seconds else ""
+
+
+COLUMNS = ("calls", "tokens of prompt", "from the cache", "time")
 
 
 def _policy(style: str) -> str:

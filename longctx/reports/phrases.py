@@ -1,6 +1,7 @@
 """What a report says of itself in words, the same in each of its forms. Every phrase is safe to show."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from ingest.naming import show
 from longctx.durations import duration
 from longctx.export import MEANINGS, Footnote, conduct, footnotes
 from longctx.reports.report import DocumentRow, Evidence, Item, Kind, Report, State
+from longctx.terminal import MARKS
 
 SIGNS = {State.PENDING: "…", State.DONE: "✓", State.FAILED: "✗"}
 STATES = {State.PENDING: "not yet asked", State.DONE: "done", State.FAILED: "failed"}
@@ -20,22 +22,24 @@ CHECK = "longctx cite check report.json"
 LONGEST_NAME = 160  # characters of a path or title on paper
 SETTING_MOST = 400
 HASH_SHOWN = 12
+COUNTS_MOST = 2**63
+SECONDS_MOST = 1e9
+OUT_OF_DATE = "!"
 
 
 def standing(report: Report) -> str:
     """How far it is: `7 of 12 items, 1 failed`, or `12 items`."""
-    count = len(report.items)
-    items = f"{count:,} item" + ("" if count == 1 else "s")
-    if report.done == count:
+    items = number(len(report.items), "item")
+    if report.done == len(report.items):
         return items
     return f"{report.done:,} of {items}" + (f", {report.failed:,} failed" if report.failed else "")
 
 
 def extent(report: Report) -> str:
     """How large the corpus is and what of it was left out."""
-    files, tokens = (report.corpus.get(name) for name in ("files", "tokens"))
-    parts = [f"{files:,} documents"] if isinstance(files, int) else []
-    parts += [f"{tokens:,} tokens"] if isinstance(tokens, int) else []
+    tokens = count(report.corpus.get("tokens"))
+    parts = [number(len(report.documents), "document")]
+    parts += [f"{tokens:,} tokens"] if tokens is not None else []
     left_out = rows(report.corpus, "skipped")
     return ", ".join([*parts, *([f"{len(left_out):,} left out"] if left_out else [])])
 
@@ -77,8 +81,7 @@ def told(item: Item) -> list[str]:
 
 def citations(item: Item) -> str:
     """`14 citations, 13 verified`."""
-    count, sound = len(cited(item)), sum(map(is_sound, cited(item)))
-    return f"{count:,} citation{'' if count == 1 else 's'}, {sound:,} verified"
+    return f"{number(len(cited(item)), 'citation')}, {sum(map(is_sound, cited(item))):,} verified"
 
 
 def is_sound(evidence: Evidence) -> bool:
@@ -97,17 +100,37 @@ def notes(item: Item) -> tuple[Footnote, ...]:
     return tuple(replace(note, place=line(note.place)) for note in found)
 
 
+def sign(evidence: Evidence) -> str:
+    """The sign of a state."""
+    found = MARKS.get(evidence.status, "?")
+    return OUT_OF_DATE if evidence.status == "verified" and not evidence.is_current else found
+
+
+def doubt(evidence: Evidence) -> str:
+    """The sign of a citation that is not sound; none of one that is."""
+    return "" if is_sound(evidence) else sign(evidence)
+
+
+def places(item: Item) -> list[str]:
+    """Each citation's number, its sign and place, and its state where it is not sound."""
+    signs = {each.n: (sign(each), is_sound(each)) for each in cited(item)}
+    return [_place(note, *signs[note.n]) for note in notes(item)]
+
+
 def legend(report: Report) -> str:
     """What the states of citations mean that stand in the report; empty where all are verified."""
-    states = {each.status for item in report.items for each in item.evidence} & MEANINGS.keys()
-    if not states - {"verified"}:
-        return ""
-    return "; ".join(f"{state}: {MEANINGS[state]}" for state in MEANINGS if state in {*states, "verified"}) + "."
+    every = [each for item in report.items for each in item.evidence]
+    states = {each.status for each in every} & MEANINGS.keys()
+    told = [f"{MARKS[state]} {state}: {MEANINGS[state]}" for state in MEANINGS if state in {*states, "verified"}]
+    if not all(each.is_current for each in every):
+        told.append(f"{OUT_OF_DATE} out of date: its file has another text now")
+    return "; ".join(told) + "." if len(told) > 1 else ""
 
 
 def facts(report: Report) -> list[tuple[str, str]]:
-    """How the report was made, but for when: a name and its value each."""
-    settings = [(f"setting {name(key)}", _setting(value)) for key, value in report.settings.items()]
+    """How the report was made, but for when: a name and its value each; no setting that what answered has not."""
+    idle = _MODELS_OWN if is_quoted(report) else _QUOTATIONS_OWN
+    settings = [(f"setting {name(key)}", _setting(value)) for key, value in report.settings.items() if key not in idle]
     every = [
         ("manifest", name(report.manifest)),
         ("manifest sha256", name(report.manifest_sha256)),
@@ -124,13 +147,14 @@ def facts(report: Report) -> list[tuple[str, str]]:
 def occasion(report: Report) -> list[tuple[str, str]]:
     """When and how long: what differs between two reports that say the same."""
     made, (cached, prompt) = report.made, cached_tokens(report)
+    share = f"{cached:,} of {prompt:,} ({percent(cached, prompt)})" if prompt else ""
     every = [
         ("program", name(made.program)),
-        ("begun", name(made.begun)),
-        ("written", name(made.written)),
+        ("begun", moment(made.begun)),
+        ("written", moment(made.written)),
         ("runs", f"{made.runs:,}"),
-        ("time", duration(made.wall_s)),
-        ("tokens from the cache", f"{cached:,} of {prompt:,} ({100 * cached / prompt:.0f} %)" if prompt else ""),
+        ("time", duration(seconds(made.wall_s))),
+        ("tokens from the cache", share),
     ]
     return [(key, value) for key, value in every if value]
 
@@ -145,7 +169,36 @@ def tokens(item: Item) -> tuple[int | None, int | None]:
     """The tokens of an item's prompts, and those of them that came from a cache."""
     counts = (item.answer or {}).get("tokens")
     prompt, cached = (counts.get(each) if isinstance(counts, Mapping) else None for each in ("prompt", "cached"))
-    return (prompt if isinstance(prompt, int) else None), (cached if isinstance(cached, int) else None)
+    return count(prompt), count(cached)
+
+
+def count(value: object) -> int | None:
+    """A number of tokens or the like; None where it can be none."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < COUNTS_MOST else None
+
+
+def seconds(value: float) -> float:
+    """A time that something took; 0 where it can be none."""
+    return value if 0 < value < SECONDS_MOST else 0.0
+
+
+def percent(part: float, whole: float) -> str:
+    """`12 %`, `0.4 %`, `< 0.1 %`."""
+    share = 100 * part / whole
+    if share >= 10 or share == 0:
+        return f"{share:.0f} %"
+    return f"{share:.1f} %" if share >= 0.1 else "< 0.1 %"
+
+
+def number(count: int, what: str) -> str:
+    """`1 document`, `3,000 documents`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def moment(written: str) -> str:
+    """A time of a report as it is read."""
+    parts = _MOMENT.fullmatch(written)
+    return f"{parts[1]} {parts[2]} UTC" if parts else name(written)
 
 
 def rows(corpus: Mapping[str, Any], part: str) -> list[tuple[str, str]]:
@@ -187,6 +240,13 @@ def line(text: str, most: int = LONGEST_NAME) -> str:
 
 
 _SAID = ("kind", "model", "where")
+_MODELS_OWN = ("mode", "max_tokens", "temperature", "top_p", "seed", "context")
+_QUOTATIONS_OWN = ("quotes",)
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?Z")
+
+
+def _place(note: Footnote, mark: str, sound: bool) -> str:
+    return f"{note.n} {mark} {note.place}" + ("" if sound else f" ({note.state})")
 
 
 def _reason(row: Mapping[str, Any]) -> str:

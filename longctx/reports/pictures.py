@@ -1,14 +1,14 @@
 """Pictures of the cited pages of PDFs, each with its passages marked, as files of a report's folder.
 
 They are drawn in a limited process, of files that are as they were when they were cited; whatever goes wrong with one
-is a note at its citation. A report has no more than MOST.
+is a note at its citation. A report has no more than MOST. What is drawn is the part of a page with its passages, in the
+page's full width.
 """
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from itertools import groupby
-from pathlib import Path
 from types import TracebackType
 
 from msgspec.structs import replace
@@ -22,14 +22,15 @@ from ingest.picture import MarkedPage, MarkedPages
 from ingest.source import STDIN_PATH
 from longctx.corpus import Corpus
 from longctx.reports.evidence import cited_document
+from longctx.reports.own_folder import OwnFolder
 from longctx.reports.picture_files import PictureFiles
 from longctx.reports.plain import whole
 from longctx.reports.report import Evidence
 
-FOLDER = "pages"
 MOST = 200
-WIDTH = 900
-VERSION = 1  # of how marks are drawn: pictures of another one are not taken from the disk
+WIDTH = 800
+SHARE = 1 / 3  # of a page's height is drawn at least, so that a passage is seen where it stands
+VERSION = 2  # of how marks are drawn: pictures of another one are not taken from the disk
 STOPPED_STARTS = "parser stopped"
 STOPPED_MOST = 3  # pages of one file on which the parser had to be stopped, before the others are left
 UNMARKED = "the passage could not be marked"
@@ -39,14 +40,14 @@ TOO_MANY = f"a report has pictures of {MOST} pages at most"
 
 
 class PagePictures(AbstractContextManager["PagePictures"]):
-    """The pictures of a report in `folder`/pages; use it in a `with`. `kept` are those that the report has already."""
+    """The pictures of the report in a folder; use it in a `with`. Those that are asked for of it are what it has."""
 
-    def __init__(self, folder: Path, corpus: Corpus, password: str | None, kept: Collection[str] = ()) -> None:
-        self._files = PictureFiles(folder / FOLDER)
+    def __init__(self, folder: OwnFolder, corpus: Corpus, password: str | None) -> None:
+        self._files = PictureFiles(folder)
         self._corpus = corpus
         self._password = password
         self._pages = MarkedPages()
-        self._names = set(kept)
+        self._names = set[str]()
         self._stopped: dict[str, int] = {}
 
     def __enter__(self) -> "PagePictures":
@@ -57,6 +58,7 @@ class PagePictures(AbstractContextManager["PagePictures"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pages.__exit__(kind, error, trace)
+        self._files.__exit__(kind, error, trace)
 
     def drawn(self, evidence: Sequence[Evidence]) -> tuple[Evidence, ...]:
         """The same with their pictures, or a note why there is none; those of one item on one page share one."""
@@ -108,7 +110,7 @@ class PagePictures(AbstractContextManager["PagePictures"]):
             raise ReadFailure(Status.BROKEN, f"{STOPPED_STARTS} on other pages of this file")
         passages = [_passage(each, document) for each in those]
         try:
-            return self._pages.draw(location, page or 1, passages, WIDTH, self._password)
+            return self._pages.draw(location, page or 1, passages, WIDTH, self._password, SHARE)
         except ReadFailure as failure:
             self._stopped[digest] = self._stopped.get(digest, 0) + failure.detail.startswith(STOPPED_STARTS)
             raise

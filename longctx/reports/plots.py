@@ -12,7 +12,8 @@ from longctx.reports import phrases
 from longctx.reports.report import Report, State, WindowRow
 
 BARS_MOST = 20
-TIMED_MOST = 60
+TIMED_MOST = 30
+LONG_S = 1.0  # what a plot of times is worth drawing for
 LABEL_MOST = 36  # characters
 ACROSS = 32  # squares of the map side by side
 SQUARES_MOST = 1024
@@ -72,14 +73,14 @@ def token_shares(report: Report) -> Bars | None:
     sizes = [(row.path, row.tokens) for row in ordered[:BARS_MOST]]
     bars = [_share(path, size, total, sizes[0][1]) for path, size in sizes]
     if rest := sum(row.tokens for row in ordered[BARS_MOST:]):
-        others, value = f"{len(ordered) - BARS_MOST:,} other documents", f"{rest:,} · {percent(rest, total)}"
-        bars.append(Bar(others, value, f"{others}: {rest:,} tokens, {percent(rest, total)}", 0))
+        others, value = f"{len(ordered) - BARS_MOST:,} other documents", f"{rest:,} · {phrases.percent(rest, total)}"
+        bars.append(Bar(others, value, f"{others}: {rest:,} tokens, {phrases.percent(rest, total)}", 0))
     what = f"{bars[0].title}; {len(ordered):,} documents have {total:,} tokens in all."
     return Bars("Share of tokens by document", f"The largest is {what}", tuple(bars))
 
 
 def _share(path: str, size: int, total: int, most: int) -> Bar:
-    share = percent(size, total)
+    share = phrases.percent(size, total)
     title = f"{phrases.name(path)}: {size:,} tokens, {share}"
     return Bar(phrases.tail(path, LABEL_MOST), f"{size:,} · {share}", title, _length(size, most))
 
@@ -115,22 +116,24 @@ def _square(index: int, group: Sequence[WindowRow], most: int) -> Square:
 
 
 def timings(report: Report) -> Bars | None:
-    """How long each item took."""
-    asked = [item for item in report.items if item.state is not State.PENDING and item.wall_s > 0]
-    if not asked:
+    """How long each item took, of those that took longest; None where none took long."""
+    asked = [item for item in report.items if item.state is not State.PENDING]
+    timed = [(item.id, seconds) for item in asked if (seconds := phrases.seconds(item.wall_s))]
+    most = max((seconds for _, seconds in timed), default=0.0)
+    if most < LONG_S:
         return None
-    most = max(item.wall_s for item in asked)
     bars = [
         Bar(
-            label=phrases.tail(item.id, LABEL_MOST),
-            value=duration(item.wall_s),
-            title=f"{phrases.name(item.id)}: {duration(item.wall_s)}",
-            whole=_length(item.wall_s, most),
+            label=phrases.tail(name, LABEL_MOST),
+            value=duration(seconds),
+            title=f"{phrases.name(name)}: {duration(seconds)}",
+            whole=_length(seconds, most),
         )
-        for item in asked[:TIMED_MOST]
+        for name, seconds in (timed[i] for i in _largest([seconds for _, seconds in timed]))
     ]
-    total = duration(sum(item.wall_s for item in asked))
-    return Bars("Time by item", f"{len(asked):,} items took {total} together.", tuple(bars))
+    total = duration(sum(seconds for _, seconds in timed))
+    said = f"The times of {phrases.number(len(timed), 'item')} add up to {total}"
+    return Bars("Time by item", f"{said}{_shown(len(timed), 'took longest')}.", tuple(bars))
 
 
 def cached_shares(report: Report) -> Bars | None:
@@ -143,29 +146,30 @@ def cached_shares(report: Report) -> Bars | None:
     bars = [
         Bar(
             label=phrases.tail(each, LABEL_MOST),
-            value=f"{prompt:,} · {percent(cached, prompt)} cached",
+            value=f"{prompt:,} · {phrases.percent(cached, prompt)} cached",
             title=f"{phrases.name(each)}: {prompt:,} tokens of prompt, {cached:,} of them from the cache",
             whole=_length(prompt, most),
             part=_length(min(cached, prompt), most),
         )
-        for each, prompt, cached in known[:TIMED_MOST]
+        for each, prompt, cached in (known[i] for i in _largest([prompt for _, prompt, _ in known]))
     ]
     cached, prompt = phrases.cached_tokens(report)
-    said = f"{percent(cached, prompt)} of {prompt:,} tokens came from the cache; that piece of a bar is hollow."
-    return Bars("Tokens read and taken from the cache", said, tuple(bars))
+    said = f"{phrases.percent(cached, prompt)} of {prompt:,} tokens came from the cache; that piece of a bar is hollow"
+    return Bars("Tokens read and taken from the cache", f"{said}{_shown(len(known), 'read most')}.", tuple(bars))
+
+
+def _largest(sizes: Sequence[float]) -> list[int]:
+    """Where the largest stand, as many as a plot has room for, in their order."""
+    return sorted(sorted(range(len(sizes)), key=lambda i: -sizes[i])[:TIMED_MOST])
+
+
+def _shown(count: int, what: str) -> str:
+    return f"; shown are the {TIMED_MOST} that {what}" if count > TIMED_MOST else ""
 
 
 def level(count: int, most: int) -> int:
     """The shade of a count among counts of which `most` is the highest; 0 for none."""
     return ceil(LEVELS * count / most) if count > 0 else 0
-
-
-def percent(part: float, whole: float) -> str:
-    """`12 %`, `0.4 %`, `< 0.1 %`."""
-    share = 100 * part / whole
-    if share >= 10 or share == 0:
-        return f"{share:.0f} %"
-    return f"{share:.1f} %" if share >= 0.1 else "< 0.1 %"
 
 
 def _length(size: float, most: float) -> float:

@@ -4,19 +4,24 @@ Nothing in it is believed before its shape is checked, and nothing is passed ove
 a newer version, or by something else.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import msgspec
 
 from ingest.naming import show
 from longctx.errors import StoreError
-from longctx.journal import Journal
+from longctx.journal import NO_RECORD, Journal, parsed
 from longctx.reports.items import Parts
 from longctx.reports.plain import whole
 from longctx.reports.report import Evidence, State
+from longctx.steps import BEGINS as STEP
 
 SCHEMA = "longctx.run/1"
+LATEST_S = 253_402_300_799  # the end of the year 9999
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=LATEST_S)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Began(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field="event"):
@@ -24,17 +29,17 @@ class Began(msgspec.Struct, frozen=True, kw_only=True, tag="run", tag_field="eve
 
     schema: str
     program: str
-    at: float
+    at: Seconds
     engine: dict[str, Any]
-    items: int
+    items: Count
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="end", tag_field="event"):
     """A run ended by itself, or was stopped where that could still be told."""
 
-    at: float
-    done: int
-    failed: int
+    at: Seconds
+    done: Count
+    failed: Count
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, tag="item", tag_field="event"):
@@ -44,20 +49,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, tag="item", tag_field="e
     key: str
     parts: Parts
     state: State
-    at: float
+    at: Seconds
     error: str = ""
     answer: dict[str, Any] | None = None
     value: Any = None
     evidence: tuple[Evidence, ...] = ()
-    calls: int = 0
-    wall_s: float = 0.0
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True, tag="step", tag_field="event"):
-    """What a step of an item gave; see `longctx.steps`."""
-
-    key: str
-    answer: dict[str, Any]
+    calls: Count = 0
+    wall_s: Seconds = 0.0
 
 
 class _Citation(msgspec.Struct):
@@ -86,32 +84,52 @@ class _Answer(msgspec.Struct):
     warnings: list[str]
 
 
-Record = Began | Ended | Result | Step
+Record = Began | Ended | Result
 
 
 class Past(msgspec.Struct, frozen=True, kw_only=True):
     """What earlier runs left: the last result of each key, the last done one of each item, and when they ran."""
 
-    results: dict[str, Result]
-    done: dict[str, Result]
+    results: Mapping[str, Result]
+    done: Mapping[str, Result]
     begun: tuple[float, ...] = ()
     wall_s: float = 0.0
 
 
+class _Results(Mapping[str, Result]):
+    """Results that are made of their lines when they are asked for: only few of a long journal's are."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, tuple[bytes, str]] = {}
+
+    def __getitem__(self, key: str) -> Result:
+        found = _record(*self.lines[key])
+        assert isinstance(found, Result), "what is kept is one"
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
 def read(journal: Journal, path: str) -> Past:
     """The records of a journal; raises StoreError where one is none of ours."""
-    results: dict[str, Result] = {}
-    done: dict[str, Result] = {}
+    results, done = _Results(), _Results()
     begun, spent, last = list[float](), 0.0, 0.0
-    for number, row in enumerate(journal.records, start=1):
-        match record := _record(row, f"{show(path)}:{number}"):
+    for number, line in enumerate(journal.lines, start=1):
+        if line.startswith(STEP):  # see `longctx.steps`
+            continue
+        where = f"{show(path)}:{number}"
+        match record := _record(line, where):
             case Began(at=at):
                 begun.append(at)
                 last = at
             case Result():
-                results[record.key] = record
+                results.lines[record.key] = line, where
                 if record.state is State.DONE:
-                    done[record.id] = record
+                    done.lines[record.id] = line, where
         if isinstance(record, Result | Ended):
             spent, last = spent + max(0.0, record.at - last), record.at
     return Past(results=results, done=done, begun=tuple(begun), wall_s=spent)
@@ -123,13 +141,15 @@ def plain(record: Record) -> dict[str, Any]:
     return found
 
 
-def _record(row: Mapping[str, Any], where: str) -> Record:
+def _record(line: bytes, where: str) -> Record:
     try:
-        record: Record = msgspec.convert(row, Record)
+        record: Record = msgspec.convert(whole(parsed(line)), Record)
         if isinstance(record, Result) and record.answer is not None:
             msgspec.convert(record.answer, _Answer)
     except msgspec.ValidationError as error:
         raise _unknown(where, show(str(error))) from error
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{where}: {NO_RECORD}", "name another folder with -o") from error
     if isinstance(record, Began) and record.schema != SCHEMA:
         raise _unknown(where, show(record.schema))
     if isinstance(record, Result) and record.key != record.parts.key:

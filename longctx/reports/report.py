@@ -54,7 +54,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One question or summary. `title` is a line, `text` what was asked; `path` the document of a DOCUMENT.
+    """One question or summary. `title` is a line, `text` what was asked; `path` the document of a DOCUMENT. Where a
+    question `refers` to the answers of other items, `[answer to ID]` stands in their place in `title` and `text`.
 
     `answer` is a `longctx.answer/1`, also that of a failed item where there was one; `error` is why it failed. `value`
     is the structured answer where `schema` was asked for. `calls` is how often the engine was asked for it.
@@ -74,6 +75,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     calls: int = 0
     key: str = ""
     wall_s: float = 0.0
+    refers: tuple[str, ...] = ()
 
 
 class DocumentRow(msgspec.Struct, frozen=True, kw_only=True):

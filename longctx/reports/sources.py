@@ -20,7 +20,8 @@ SPECIAL = re.compile(r"([\\*?\[\]! #])")
 def with_rules(request: "Request", part: CorpusPart, typed: Selection, own: Sequence[str]) -> "Request":
     """The request with the manifest's rules where none were `typed`, and its own where the manifest has none.
 
-    `own` are paths of what the report writes, and of the manifest: they are left out.
+    `own` are paths of what the report writes, and of the manifest: they are left out, also where a glob names them or
+    where they are not finished. What other reports have written is never listed, see `ingest.own_report`.
     """
     found = request.selection
     left_out = dict.fromkeys(pattern for path in own for pattern in _patterns(request, path))
@@ -46,7 +47,9 @@ def _patterns(request: "Request", path: str) -> Iterator[str]:
         if target == root or not target.startswith(root.rstrip("/") + "/"):
             continue
         prefix = "" if (alone and base == source) or os.path.normpath(base) == "." else f"{os.path.normpath(base)}/"
-        yield _pattern(prefix + os.path.relpath(target, root))
+        found = os.path.relpath(target, root)
+        yield _pattern(prefix + found)
+        yield _pattern(prefix + os.path.join(os.path.dirname(found), f".{os.path.basename(found)}.")) + "????????"
 
 
 def _base(source: str, folder: str) -> str:

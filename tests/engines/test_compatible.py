@@ -229,6 +229,25 @@ class TestSchema:
         assert second["response_format"]["json_schema"]["strict"] is False
         assert "response_format" not in third
 
+    def test_a_name_in_the_schema_is_no_field_of_the_request(self) -> None:
+        said = (
+            "Invalid schema for response_format 'answer': In context=('properties', 'temperature'), 'type' is missing"
+        )
+        refuses = says({"error": {"message": said}}, 400)
+        found, server = run({CHAT: in_turn(refuses, ANSWER)}, schema=SCHEMA)
+        first, second = server.bodies(CHAT)
+        assert first["temperature"] == second["temperature"]
+        assert second["response_format"]["json_schema"]["strict"] is False
+        assert (text(found), warnings(found)) == ("It is 38 m.", [])
+
+    def test_a_field_that_is_refused_with_the_whole_request_shown_leaves_the_schema(self) -> None:
+        said = "unknown field temperature in {'temperature': 0, 'response_format': {'type': 'json_schema'}}"
+        refuses = says({"error": {"message": said}}, 400)
+        found, server = run({CHAT: in_turn(refuses, ANSWER)}, schema=SCHEMA)
+        first, second = server.bodies(CHAT)
+        assert first.keys() - second.keys() == {"temperature"}
+        assert ["'temperature'" in message for message in warnings(found)] == [True]
+
     def test_a_refusal_of_something_else_stays_one(self) -> None:
         with pytest.raises(EngineError, match="no such thing"):
             run({CHAT: says({"error": {"message": "no such thing"}}, 400)}, schema=SCHEMA)

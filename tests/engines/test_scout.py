@@ -360,7 +360,10 @@ def test_a_damaged_block_is_mended_where_the_rest_is_in_memory(
 def test_a_model_is_known_by_its_folder(open_engine: OpenEngine, store: DiskStore, scout: Path) -> None:
     engine = open_engine(store)
     list(engine.generate(short_windows(20, 5), SHORT))
-    list(open_engine(store, attention="sparse:256").generate(short_windows(20, 5), SHORT))
+    other = open_engine(store, attention="sparse:256")
+    list(other.generate(short_windows(20, 5), SHORT))
+    assert len({engine.identity().key, other.identity().key, open_engine(None, dtype="float16").identity().key}) == 3
+    assert engine.identity().key == open_engine(None).identity().key
     dense, sparse = sorted(store.rows(), key=lambda row: row.layout)
     assert store.digest(name_identity(dense.model)) == scout.name
     assert (dense.model, dense.layout, sparse.layout) == (sparse.model, "nope-kv/1 dense", "nope-kv/1 sparse:256")

@@ -12,7 +12,7 @@ import ingest.picture
 from ingest import pdf
 from ingest.marks import Passage, letters
 from ingest.outcome import ReadFailure, Status
-from ingest.picture import MarkedPage, MarkedPages, Pixels, marked
+from ingest.picture import MarkedPage, MarkedPages, Pixels, marked, part_with
 from ingest.worker import Limits
 
 LIBRARY: Any = pymupdf
@@ -235,3 +235,50 @@ def test_one_process_draws_all_pages(columns: Path) -> None:
 
 def children() -> set[str]:
     return {each for task in Path("/proc/self/task").iterdir() for each in (task / "children").read_text().split()}
+
+
+@pytest.mark.parametrize("turned", [0, 90])
+def test_a_part_of_a_page_has_its_marks_where_the_whole_has_them(
+    pages: MarkedPages, columns: Path, tmp_path: Path, turned: int
+) -> None:
+    path = tmp_path / "turned.pdf"
+    with LIBRARY.open(columns) as document:
+        document[0].set_rotation(turned)
+        document.save(path)
+    text = pdf.read(path.read_bytes(), "a.pdf").text
+    quote = next(line for line in text.splitlines() if len(line) > 20)
+    passages = [Passage(quote, len(letters(text[: text.index(quote)])))]
+    whole, part = (
+        LIBRARY.Pixmap(pages.draw(str(path), 1, passages, WIDTH, share=share).jpeg) for share in (1.0, 1 / 3)
+    )
+    assert part.width == whole.width and whole.height / 3 - 2 < part.height < whole.height / 1.5
+    row = 3 * whole.width
+    one, two = (
+        [pixels[y * row : (y + 1) * row] for y in range(len(pixels) // row)] for pixels in (whole.samples, part.samples)
+    )
+
+    def difference(offset: int) -> int:
+        return sum(
+            abs(a - b) for y in range(0, len(two), 9) for a, b in zip(one[y + offset][::31], two[y][::31], strict=True)
+        )
+
+    offsets = range(len(one) - len(two) + 1)
+    best = min(offsets, key=difference)
+    assert difference(best) < len(two) / 9 * len(two[0][::31]) * 4, "JPEG alone makes them differ"
+
+
+@pytest.mark.parametrize(
+    ("marks", "part"),
+    [
+        ([], (0, 900)),
+        ([(400, 500)], (300, 600)),
+        ([(0, 10)], (0, 300)),
+        ([(880, 900)], (600, 900)),
+        ([(200, 210), (700, 710)], (125, 785)),
+        ([(10, 890)], (0, 900)),
+    ],
+)
+def test_a_part_is_a_third_of_the_page_and_has_all_marks(
+    marks: list[tuple[float, float]], part: tuple[float, float]
+) -> None:
+    assert part_with(marks, 900, 1 / 3) == pytest.approx(part)

@@ -221,7 +221,42 @@ def test_without_ignore_rules_of_git() -> None:
 def test_folders_that_tools_write_are_counted_in_one_outcome() -> None:
     make("r/a.py", "r/__pycache__/a.pyc", "r/b/__pycache__/b.pyc")
     assert paths("r") == ["a.py"]
-    assert outcomes("r") == {".": (Status.IGNORED, "written by a tool: 2 folders such as __pycache__/")}
+    assert outcomes("r") == {"__pycache__/": (Status.IGNORED, "written by a tool: 2 folders such as this one")}
+    assert outcomes("r/b") == {"__pycache__/": (Status.IGNORED, "written by a tool: one folder")}
+
+
+REPORT_BEGINS = b'{"event":"run","schema":"longctx.run/1","program":"longctx 1"}\n'
+OF_REPORTS = [
+    "report.md",
+    "report.json",
+    "evidence.jsonl",
+    ".report.html.0123abcd",
+    f"pages/{'a' * 16}-p1-{'0' * 16}.jpg",
+]
+
+
+@pytest.mark.parametrize("is_git", [False, True])
+def test_reports_are_no_documents(is_git: bool) -> None:
+    make("r/a.md", "r/m-report/notes.md", "r/other/report.md", "r/pages/b.md")
+    make(*(f"r/{folder}{name}" for folder in ("", "m-report/") for name in OF_REPORTS))
+    for folder in ("r", "r/m-report"):
+        Path(folder, "run.jsonl").write_bytes(REPORT_BEGINS)
+    Path("r/other/run.jsonl").write_text('{"loss": 1}\n')
+    os.symlink("m-report/report.md", "r/link.md")
+    if is_git:
+        git("r", "init", "-q")
+    kept = ["a.md", "m-report/notes.md", "other/report.md", "other/run.jsonl", "pages/b.md"]
+    assert paths("r") == kept
+    reports = dict.fromkeys(("run.jsonl", "m-report/", "link.md"), (Status.IGNORED, "a report of longctx"))
+    assert outcomes("r") == reports
+    assert "report.json" in paths("r", selection=Selection(include=("report.json",)))
+    assert paths("r/m-report/report.md") == ["r/m-report/report.md"], "who names it wants it"
+
+
+def test_what_is_excluded_is_left_out_of_a_glob_too() -> None:
+    make("d/a.md", "d/b.md", "d/e/c.md")
+    assert paths("d/*", selection=Selection(exclude=("a.*", "e"))) == ["d/b.md"]
+    assert paths("d/a.md", selection=Selection(exclude=("a.*",))) == ["d/a.md"], "who names it wants it"
 
 
 def test_a_pipe_given_by_name_is_named() -> None:

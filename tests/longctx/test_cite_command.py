@@ -75,6 +75,21 @@ def test_json(answer: Path, tmp_path: Path) -> None:
     assert (citation["standing"], citation["was"], citation["place"]) == ("moved", "tides.md:1", "tides.md:3")
 
 
+def test_what_never_was_verified_is_told_apart_from_what_changed(answer: Path, tmp_path: Path) -> None:
+    value = json.loads(answer.read_text())
+    (stands,) = value["citations"]
+    never, near = {**stands, "n": 2, "status": "unverified"}, {**stands, "n": 3, "status": "near"}
+    for citations, said in (
+        ([stands, never], "2 citations: 1 was not verified when written"),
+        ([never, never, near], "3 citations: 2 were not verified when written, 1 was only near the text when written"),
+    ):
+        answer.write_text(json.dumps({**value, "citations": citations}))
+        error = run(answer).exception
+        assert isinstance(error, EvidenceGate) and str(error) == said
+    (tmp_path / "tree/tides.md").write_text("Other.\n")
+    assert str(run(answer).exception) == ("3 citations: 1 no longer stands as cited, 2 were not verified when written")
+
+
 def test_several_answers_are_told_apart(answer: Path, tmp_path: Path) -> None:
     value = json.loads(answer.read_text())
     both = tmp_path / "both.jsonl"
@@ -101,6 +116,8 @@ def test_what_is_no_answer_is_refused(tmp_path: Path) -> None:
     markdown.write_text("The lighthouse is high [^1].\n\n[^1]: tides.md:1 (verified)\n")
     for words in ([markdown], [tmp_path / "none.json"], [tmp_path], ["-", "-"]):
         assert isinstance(run(*words, stdin="").exception, UsageError)
+    assert str(run(markdown).exception) == f"{markdown}: not a saved answer: no JSON"
+    assert str(run("-", stdin="").exception).startswith("standard input: no saved answer")
 
 
 def test_forged_text_paints_nothing(answer: Path) -> None:

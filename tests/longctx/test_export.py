@@ -23,6 +23,7 @@ from longctx.export import (
     headline,
     inert,
     legend,
+    lowered,
     marked,
     to_json,
     to_markdown,
@@ -190,11 +191,11 @@ def test_markdown_has_questions_answers_footnotes_and_what_was_read() -> None:
 def test_footnotes_of_several_turns_are_numbered_through() -> None:
     first = a_turn("one", "A [^2] and [^1]; `[^1]` is code.", citation(1, "a:1"), citation(2, "b:2"))
     second = a_turn(
-        "two", "B [^1], none [^7].\n\n```re\n[^1]\n```\n", citation(1, "c:3", "near", share=0.914, is_current=False)
+        "two", "B [^1], none [^7].\n\n```py\n[^1]\n```\n", citation(1, "c:3", "near", share=0.914, is_current=False)
     )
     text = to_markdown(SESSION, [first, second, first])
     assert "A [^2] and [^1]; `[^1]` is code." in text
-    assert "B [^3], none &#91;^7].\n\n```re\n[^1]\n```" in text
+    assert "B [^3], none &#91;^7].\n\n```py\n[^1]\n```" in text
     assert "A [^5] and [^4]; `[^1]` is code." in text
     notes = re.findall(r"^\[\^(\d)\]: (\S+) \((.+?)\)", text, re.MULTILINE)
     assert [(n, place) for n, place, _ in notes] == [
@@ -335,7 +336,7 @@ def test_escaping_changes_no_word(markdown: str) -> None:
         ["link", "image", "autolink", "reference", "html_inline"]
     )
     markdown = markdown.replace("&", "")
-    plain = re.sub(r"&(lt|#\d\d);", "\ue000", marked(markdown, {1: 1}.get))
+    plain = re.sub(r"&(lt|#\d\d|#8288);", "\ue000", marked(markdown, {1: 1}.get))
     assert words(viewer.render(plain)) == words(viewer.render(markdown))
 
 
@@ -363,7 +364,7 @@ def test_inert_text_means_itself(text: str) -> None:
 )
 def test_hostile_backticks_take_no_time(said: str) -> None:
     begun = time.process_time()
-    assert marked(said, renumbered) == said
+    assert marked(said, renumbered) == said.replace("$", "&#36;")
     assert time.process_time() - begun < 3
 
 
@@ -511,3 +512,82 @@ def test_an_empty_session_is_a_document_too() -> None:
     assert to_markdown(SESSION, []).startswith("# Tides\n")
     check_page(to_html(SESSION, []))
     assert to_json(SESSION, [])["turns"] == []
+
+
+ADDRESSES = [
+    "see https://evil.example/a?b",
+    "HTTP://evil.example",
+    "ftp://evil.example",
+    "//evil.example/a",
+    "www.evil.example and _WWW.evil.example_",
+    "me@evil.example",
+    "mailto:me@evil.example",
+    "me\\@evil.example",
+    "me&#64;evil.example or me&#x040;evil.example or me&commat;evil.example",
+    "m&#101;@evil.example",
+    "| a |\n|---|\n| https://evil.example |",
+]
+
+
+@pytest.mark.parametrize("said", ADDRESSES)
+def test_no_bare_address_becomes_a_link(said: str) -> None:
+    for written in (marked(said, renumbered), inert(said)):
+        assert not re.search(r"//|(?i:www)\.", written)
+        assert not re.search(r"[\w.]@\w", Page(f"<x>{MarkdownIt().enable('table').render(written)}</x>").text)
+    shown = Page(f"<x>{MarkdownIt().render(marked(said, renumbered))}</x>").text.replace("\u2060", "")
+    assert shown == Page(f"<x>{MarkdownIt().render(said)}</x>").text
+
+
+def test_addresses_in_code_stay_as_they_are() -> None:
+    said = "Get `https://a.example` as `me@a.example`.\n\n```sh\ncurl https://a.example # $HOME www.a\n```"
+    assert marked(said, renumbered) == said
+
+
+@pytest.mark.parametrize(
+    "opening", ["```mermaid", "~~~ geojson", "````  math", "> ```topojson", "- ~~~STL", "``` plantuml x"]
+)
+def test_blocks_that_viewers_draw_are_code_only(opening: str) -> None:
+    fences = [t for t in MarkdownIt().parse(marked(opening, renumbered)) if t.type == "fence"]
+    assert [fence.info for fence in fences] == [""]
+
+
+def test_a_block_keeps_its_language_and_nothing_else() -> None:
+    assert marked("> ~~~ Python {cmd=true}\n> x\n> ~~~", renumbered) == "> ~~~Python\n> x\n> ~~~"
+
+
+def test_there_is_no_mathematics() -> None:
+    said = "$$\\href{http:x}{y}$$ costs $5, `$HOME`"
+    assert marked(said, renumbered) == "&#36;&#36;\\href{http:x}{y}&#36;&#36; costs &#36;5, `$HOME`"
+    assert "$" not in inert(said)
+
+
+def test_a_mark_may_have_a_label_and_a_sign() -> None:
+    said = marked("A [^1][^2]: b [^3].", {1: "1.1", 2: "1.2"}.get, {1: "!", 2: "≈"}.__getitem__)
+    assert said == "A [^1.1]\\![^1.2]≈&#58; b &#91;^3]."
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("# a\n\n### b", "#### a\n\n###### b"),
+        ("### a\n\n#### b #", "#### a\n\n##### b #"),
+        ("###### a", "#### a"),
+        ("a\n b\n===\n\nc\n---\nd", "#### a b\n\n##### c\nd"),
+        ("> ## a\n\n- # b", "> ##### a\n\n- #### b"),
+        ("```\n# a\n```\n\n## b", "```\n# a\n```\n\n#### b"),
+        ("none", "none"),
+    ],
+)
+def test_the_highest_heading_stands_a_level_below_the_item(said: str, expected: str) -> None:
+    assert lowered(said, 3) == expected
+
+
+def test_a_page_lowers_headings_by_the_highest() -> None:
+    page = check_page(to_html(SESSION, [a_turn(said="### a\n\n#### b")]))
+    assert [page.tags.count(f"h{level}") for level in (3, 4, 5, 6)] == [1, 1, 0, 0]
+
+
+def test_what_an_engine_said_is_escaped_once() -> None:
+    said = r"http://a: 500: a\\b\x1b"
+    turn = a_turn(ending="failed", error=said, warnings=[f"{said}\n\x1b[2J"])
+    assert about(turn)[:2] == [f"not whole: failed, {said}", f"{said} \u241b[2J"]

@@ -248,9 +248,10 @@ def test_what_is_removed_is_gone_from_the_file_and_what_others_need_stays(histor
 
 
 def test_the_prefill_rate_is_the_median_of_the_last_turns_that_measured_it(history: History) -> None:
-    def measured(prompt: object, cached: object, ttft_s: object, model: str = "m") -> None:
+    def measured(prompt: object, cached: object, ttft_s: object, model: str = "m", calls: int = 1) -> None:
         tokens = {"prompt": prompt} | ({} if cached is None else {"cached": cached})
         facts = {"engine": {"kind": "scout", "model": model}, "tokens": tokens, "timing": {"ttft_s": ttft_s}}
+        facts["calls"] = calls  # type: ignore[assignment]
         history.append(session.id, a_turn(answer=facts, created_s=next(clock)))
 
     clock = map(float, count())
@@ -265,6 +266,7 @@ def test_the_prefill_rate_is_the_median_of_the_last_turns_that_measured_it(histo
     measured(1000, 100_000, 1.0)  # more than there were: not known either
     measured("many", 0, 1.0)
     measured(9000, 0, float("nan"))
+    measured(900_000, 0, 1.0, calls=12)  # the first token of the last call, all of them read
     measured(9000, 0, 0.0)
     measured(9000, 0, 1.0, model="other")
     assert history.prefill_rate("scout", "m") == 400.0

@@ -47,6 +47,7 @@ class Clerk:
         self._corpus = corpus
         self._limit = limit
         self.prompts: list[Prompt] = []
+        self.needs: list[int] = []
         self.fails: set[int] = set()  # calls, from 0
         self.stops_at: int | None = None
         self.said: Callable[[str], str] = self._said
@@ -55,6 +56,7 @@ class Clerk:
         number = len(self.prompts)
         self.prompts.append(prompt)
         assert len(prompt.ids) + sampling.max_tokens <= self._limit
+        self.needs.append(positions(prompt) + sampling.max_tokens)
         if number in self.fails:
             raise EngineError("the server died", "start it")
         if number == self.stops_at:
@@ -96,6 +98,11 @@ class Clerk:
         pass
 
 
+def positions(prompt: Prompt) -> int:
+    """What a prompt takes of an engine that keeps windows apart."""
+    return (len(prompt.starts) - 1) * prompt.window_tokens + len(prompt.ids) - prompt.starts[-1]
+
+
 def first_sentence(text: str) -> str:
     return text.split("\n\n")[-1].split(". ")[0]
 
@@ -132,6 +139,23 @@ def said_before(events: list[AnswerEvent]) -> int:
 # --- how many calls -------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def tall(make_tree: MakeTree, open_corpus: OpenCorpus) -> Corpus:
+    """Texts of all lengths: a few lines, most of a window, more than one."""
+    return open_corpus(
+        make_tree({f"{n:02}.md": f"The tide at mole {n} is high. " * (8 + n * n * 9 % 1700) for n in range(24)})
+    )
+
+
+@pytest.mark.parametrize("limit", [8192, 9000, 16_384, 24_000, 65_536])
+def test_no_call_takes_more_positions_than_there_are(tall: Corpus, limit: int) -> None:
+    engine = Clerk(tall, limit)
+    _, answer = run(tall, engine)
+    assert answer.calls == len(engine.prompts) > 1 and max(engine.needs) <= limit
+    read = {path for prompt in engine.prompts for _, path, _ in OPENING.findall(engine.text(prompt))}
+    assert read == set(tall.files)
+
+
 @pytest.mark.parametrize(("limit", "levels"), [(4096, 2), (8192, 0)])
 def test_as_many_calls_are_made_as_were_said(corpus: Corpus, limit: int, levels: int) -> None:
     engine = Clerk(corpus, limit)
@@ -151,6 +175,20 @@ def test_what_fits_is_one_pass_as_ever(corpus: Corpus) -> None:
     events, answer = run(corpus, engine)
     assert answer.calls == len(engine.prompts) == 1 and notices(events) == []
     assert any(isinstance(event, Planned) for event in events)
+
+
+def test_what_fits_without_the_conversation_is_one_pass_and_says_what_is_sent(corpus: Corpus) -> None:
+    engine = Clerk(corpus, 16_384)
+    dialogue = Dialogue(corpus, engine, Asking(max_tokens=512))
+    for n in range(3):
+        list(dialogue.ask(f"how high is the tide at mole {n}?"))
+    made = len(engine.prompts)
+    events = list(dialogue.summarise(Summary(scope=Scope(tuple(f"a/0{n}.md" for n in range(0, 10, 2))))))
+    assert len(engine.prompts) == made + 1 and isinstance(events[-1], Answered)
+    assert [notice.endswith("is read in one pass, without the conversation") for notice in notices(events)] == [True]
+    (planned,) = (event for event in events if isinstance(event, Planned))
+    assert planned.prompt_tokens == len(engine.prompts[-1].ids) and planned.reading == events[-1].answer.reading
+    assert planned.reading.unread == () and events[-1].answer.notice == ""
 
 
 def test_a_scope_that_fits_is_one_pass_too(corpus: Corpus) -> None:
@@ -196,10 +234,10 @@ def test_a_long_document_is_read_in_parts_across_windows(make_tree: MakeTree, op
     lines = "".join(f"Line {n} of the log says that the tide has {n} centimetres.\n\n" for n in range(3000))
     corpus = open_corpus(make_tree({"log.md": lines, "a.md": "The crab moults in summer, as everybody knows.\n"}))
     assert sum(entry.tokens for entry in corpus.entries) > 4 * WINDOW_TOKENS
-    engine = Clerk(corpus, 20_000)
+    engine = Clerk(corpus, 28_000)
     events, answer = run(corpus, engine)
     whats = [event.what for event in events if isinstance(event, Stepped)]
-    assert any(re.search(r"log\.md, part 3 of \d … log\.md, part 4 of \d", what) for what in whats)
+    assert any(re.search(r"log\.md, part 2 of \d … log\.md, part 3 of \d", what) for what in whats)
     assert answer.reading is not None and answer.reading.mode is Mode.FULL
     assert answer.reading.read_tokens == sum(entry.tokens for entry in corpus.entries)
     sent = "".join(
@@ -359,6 +397,22 @@ def test_a_conversation_goes_on_from_a_summary_in_steps(corpus: Corpus) -> None:
     assert isinstance(after, Answered)
     assert "Summary of the whole corpus (short, bullets)" in engine.text(engine.prompts[-1])
     assert len(dialogue.turns) == 2
+
+
+def test_a_question_after_a_summary_in_steps_goes_on_from_the_topic_before_it(
+    make_tree: MakeTree, open_corpus: OpenCorpus
+) -> None:
+    files: dict[str, str | bytes] = {f"crab{n}.md": f"The crab {n} is a crab of a kind. " * 120 for n in range(15)}
+    files["tide.md"] = "The tide at the mole is a tide of a kind. " * 200
+    corpus = open_corpus(make_tree(files))
+    engine = Clerk(corpus, 16_384)
+    dialogue = Dialogue(corpus, engine, Asking(max_tokens=512))
+    list(dialogue.ask("what is a crab?"))
+    *_, second = dialogue.ask("what is a tide?")
+    assert isinstance(second, Answered) and second.topic == "what is a crab? what is a tide?"
+    list(dialogue.summarise(SHORT))
+    *_, last = dialogue.ask("and which tide?")
+    assert isinstance(last, Answered) and last.topic == second.topic
 
 
 def test_the_same_summary_is_not_made_twice_in_a_conversation(corpus: Corpus) -> None:

@@ -5,12 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ingest.document import Document, Kind
 from longctx.analysis import NEEDS_MODEL, Asking, ask
 from longctx.answer import Answer, to_json
 from longctx.corpus import Corpus
@@ -20,6 +22,8 @@ from longctx.engines.scripted import ScriptedEngine
 from longctx.errors import EngineError
 from longctx.events import Answered, AnswerEvent, CitationResolved, TextDelta
 from longctx.quoting import NOT_FOUND
+from longctx.sent import Sent
+from longctx.structured_text import StructuredText
 
 OpenCorpus = Callable[..., Corpus]
 MakeTree = Callable[[dict[str, str | bytes]], Path]
@@ -155,6 +159,16 @@ def test_what_does_not_obey_is_shown_and_said(
     assert answer.value is None
     assert invalid in answer.invalid
     assert answer.answer_markdown.startswith(shown)
+
+
+def test_a_fence_around_many_backticks_is_found_soon() -> None:
+    begun = time.thread_time()
+    nothing = Sent({}, load=lambda entry: Document("", Kind.PROSE), paths=lambda entry: (), search=lambda words: ())
+    text = StructuredText(nothing, SCHEMA)
+    list(text.feed("{" + "`" * 400_000))
+    list(text.finish())
+    assert text.markdown.startswith("`" * 400_001 + "json\n{")
+    assert time.thread_time() - begun < 3
 
 
 def test_null_means_that_the_documents_do_not_hold_it(corpus: Corpus) -> None:

@@ -1,5 +1,6 @@
 """Summaries: what is in their scope, without a model in quotations that were checked, with one as an answer is."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -264,6 +265,69 @@ def test_a_digest_is_passages_for_a_model_too(project: Corpus) -> None:
     digest = digested(project, within(project, Scope()), Summary())
     assert all(0 <= excerpt.score <= 1 for excerpt in digest.excerpts)
     assert [e.score for e in digest.excerpts] == sorted((e.score for e in digest.excerpts), reverse=True)
+
+
+# --- under headings, and for a question ------------------------------------------------------------------------------
+
+
+def asked_for(corpus: Corpus, **order: object) -> dict[str, list[str]]:
+    """The paths that are quoted under each heading."""
+    answer = answer_of(summarise(corpus, None, Asking(), Summary(**order)))  # type: ignore[arg-type]
+    at = {str(citation.n): citation.path for citation in answer.citations}
+    parts = re.split(r"^### (.+)$", answer.answer_markdown, flags=re.MULTILINE)
+    return {
+        heading: [at[n] for n in re.findall(r"\[\^(\d+)\]", text.split("\n\n**")[0])]
+        for heading, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+@pytest.fixture
+def manuals(make_tree: MakeTree, open_corpus: OpenCorpus) -> Corpus:
+    drawn = ("sentences", "families", "words", "proofs", "choices", "roots")
+    files: dict[str, str | bytes] = {
+        f"a{n}.txt": f"This manual of the package number {n} tells who reads it how long it was made. "
+        f"In all of that it also draws trees of {each}, as every other manual says too, with labels in them. " * 9
+        for n, each in enumerate(drawn)
+    }
+    files["a0.txt"] = "".join(f"The package draws trees of {each}. It draws trees. " for each in drawn)
+    files["code.txt"] = r"\draws{trees}[x=1] \draws{trees}[y=2] \node{draws}[trees=3];" + "\n"
+    files["last.txt"] = "The tide at the mole is high, and the mole was changed last year.\n"
+    return open_corpus(make_tree(files))
+
+
+@pytest.mark.parametrize(
+    "order",
+    [{"sections": ("draws trees", "tides")}, {"focus": "draws trees"}, {"sections": ("trees",), "focus": "draws"}],
+)
+def test_each_document_is_quoted_before_one_is_quoted_twice_and_code_comes_last(
+    manuals: Corpus, order: dict[str, object]
+) -> None:
+    first = next(iter(asked_for(manuals, **order).values()))
+    assert len(first) >= 6 and len(set(first[:6])) == 6 and "code.txt" not in first[:6]
+
+
+def test_a_question_of_which_too_little_is_said_is_answered_by_nothing(manuals: Corpus) -> None:
+    question = "who may terminate the licence, and when was it last signed?"
+    assert asked_for(manuals, focus=question) == {question: []}
+    answer = answer_of(summarise(manuals, None, Asking(), Summary(focus=question)))
+    assert "Nothing was found for it." in answer.answer_markdown and answer.citations
+
+
+def test_a_folder_of_a_large_corpus_is_searched_alone(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
+    files: dict[str, str | bytes] = {
+        f"big/{n}.md": "".join(f"# {m}\n\nThe surge {m} of the tide was a surge.\n\n" for m in range(60))
+        for n in range(45)
+    }
+    files["small/a.md"] = (
+        "# Notes\n\n" + "The crab moults. " * 80 + "Once there was a long winter with a surge in it too.\n"
+    )
+    corpus = open_corpus(make_tree(files))
+    assert asked_for(corpus, scope=Scope(("small/",)), sections=("surge",)) == {"surge": ["small/a.md"]}
+
+
+def test_where_there_is_no_text_it_says_so(project: Corpus) -> None:
+    with pytest.raises(UsageError, match="no text to summarise"):
+        list(summarise(project, None, Asking(), Summary(), entries=[]))
 
 
 # --- with a model ---------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """`longctx summarize`: what it writes, that a run which was stopped goes on, and what it says of what failed."""
 
+import errno
 import json
 import os
 import re
@@ -9,9 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import markdown_it
 import pytest
 
 from longctx import cli
+from longctx.engines.base import Identity
+from longctx.engines.scripted import ScriptedEngine
+from longctx.journal import Journal
 
 MakeTree = Callable[[dict[str, str | bytes]], Path]
 
@@ -62,6 +67,12 @@ def scripted(tmp_path: Path) -> Callable[..., tuple[str, ...]]:
     return write
 
 
+@pytest.fixture
+def mended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scripts that differ count as one engine, which fails and then does not."""
+    monkeypatch.setattr(ScriptedEngine, "identity", lambda self: Identity(kind="scripted", model="one"))
+
+
 def kept(home: Path) -> list[Path]:
     return sorted((home / "longctx" / "state" / "summaries").glob("*"))
 
@@ -74,6 +85,9 @@ def test_without_a_model_it_quotes_and_says_so(make_tree: MakeTree, run: Run) ->
     assert done.code == 0 and "The spring tide at the north mole reaches seven metres in March. [^" in done.out
     assert re.search(r"\[\^\d\]: docs/tides\.md:3 \(verified\)", done.out)
     assert "no model wrote this summary" in done.err
+    assert done.out.startswith("*No model wrote this: it is made of quotations, chosen by their words and places.*\n\n")
+    each = run(make_tree(FILES), "--per-document", "-q").out
+    assert each.startswith("*No model wrote this") and each.count("No model wrote this") == 1
 
 
 def test_a_folder_and_a_file_of_what_is_read(make_tree: MakeTree, run: Run) -> None:
@@ -94,7 +108,7 @@ def test_sections_have_what_is_found_for_them_and_say_where_nothing_is(make_tree
 def test_a_focus_comes_first_and_says_where_nothing_bears_on_it(make_tree: MakeTree, run: Run) -> None:
     tree = make_tree(FILES)
     found = run(tree, "--focus", "what is the risk of a surge?")
-    assert found.out.startswith("### what is the risk of a surge?\n\n- `docs/risks.md`: The greatest risk")
+    assert "\n\n### what is the risk of a surge?\n\n- `docs/risks.md`: The greatest risk" in found.out
     assert "Nothing in it bears" in run(tree, "--focus", "xylophones zithers").err
 
 
@@ -113,7 +127,7 @@ def test_what_can_not_be_understood_is_refused(
     make_tree: MakeTree, run: Run, words: tuple[str, ...], says: str
 ) -> None:
     done = run(make_tree(FILES), *words)
-    assert done.code == 2 and says in done.err and done.out == ""
+    assert done.code == 2 and says in done.err and done.out == "" and "Value error" not in done.err
 
 
 SCRIPT = """
@@ -162,6 +176,7 @@ text = 'Tides rise [d1: "The tide at mole 0 reaches 0 metres in spring"].'
 """
 
 
+@pytest.mark.usefixtures("mended")
 def test_what_was_finished_before_it_stopped_is_not_asked_again(
     make_tree: MakeTree, run: Run, home: Path, scripted: Callable[..., tuple[str, ...]]
 ) -> None:
@@ -220,6 +235,7 @@ text = 'A surge [{id:docs/risks.md}: "The greatest risk at the mole is a storm s
 """
 
 
+@pytest.mark.usefixtures("mended")
 def test_a_document_that_fails_costs_no_other_and_alone_is_asked_again(
     make_tree: MakeTree, run: Run, home: Path, scripted: Callable[..., tuple[str, ...]]
 ) -> None:
@@ -241,3 +257,53 @@ def test_names_of_documents_are_headings_that_mean_themselves(make_tree: MakeTre
     tree = make_tree({"a[^1]<b>.md": FILES["light.md"], "b\x1b[31m.md": FILES["docs/tides.md"]})
     out = run(tree, "--per-document", "-q").out
     assert "\x1b" not in out and "## a\\[^1]" in out.replace("\\]", "]")
+
+
+def test_what_can_not_be_kept_is_shown_and_said_once(
+    make_tree: MakeTree, run: Run, monkeypatch: pytest.MonkeyPatch, scripted: Callable[..., tuple[str, ...]]
+) -> None:
+    def full(self: Journal, record: object) -> bytes:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Journal, "append", full)
+    done = run(make_tree(FILES), "--per-document", *scripted(EACH % ""))
+    assert done.code == 0 and done.out.count("\n## ") + done.out.startswith("## ") == 3
+    assert done.err.count("can't be kept for a later run: No space left on device") == 1
+
+
+def test_a_second_run_of_the_same_ends_before_it_asks(
+    make_tree: MakeTree, run: Run, home: Path, scripted: Callable[..., tuple[str, ...]], mended: None
+) -> None:
+    tree = make_tree(FILES)
+    run(tree, "--per-document", *scripted(EACH.replace("text = 'A surge", "fail = 'died'\ntext = 'A surge") % ""))
+    (path,) = kept(home)
+    with Journal(path):
+        done = run(tree, "--per-document", *scripted("[[answer]]\nfail = 'asked'\n"))
+    assert done.code == 1 and "another longctx is writing it" in done.err and "asked" not in done.err
+
+
+def test_what_is_written_to_a_file_means_itself(
+    make_tree: MakeTree, run: Run, tmp_path: Path, scripted: Callable[..., tuple[str, ...]]
+) -> None:
+    tree = make_tree({"b <img src=x> ![y](http:e).md": "The <b>light</b> on ![Gannet](http:x) stands high.\n"})
+    said = """[[answer]]
+text = 'A light ![p](http://x/y.png) <img src=x> [d1: "The <b>light</b> on ![Gannet](http:x) stands"].'
+"""
+    for words in ((), ("--per-document",), scripted(said), (*scripted(said), "--per-document")):
+        run(tree, "--show-quotes", "-o", tmp_path / "s.md", *words)
+        text = (tmp_path / "s.md").read_text()
+        assert text.count("[^1]") == 2, text
+        html = markdown_it.MarkdownIt("commonmark").render(text)
+        assert "<img" not in html and "<b>" not in html and "<a " not in html, text
+
+
+def test_many_documents_take_as_long_as_they_are_many(make_tree: MakeTree, run: Run) -> None:
+    def seconds(count: int) -> float:
+        tree = make_tree({f"{count}/{n:03}.md": f"The tide at mole {n} is high in spring.\n" for n in range(count)})
+        run("--per-document", "-q", tree / f"{count}")
+        begun = time.process_time()
+        run("--per-document", "-q", tree / f"{count}", "--sections", "tides")
+        return time.process_time() - begun
+
+    few = seconds(60)
+    assert seconds(480) < 14 * few

@@ -15,7 +15,8 @@ from longctx.errors import StoreError
 from longctx.journal import LARGEST_BYTES, Journal
 from longctx.steps import JournalSteps
 
-ROWS = st.lists(st.dictionaries(st.text(st.characters(), max_size=5), st.integers() | st.text(max_size=20)), max_size=6)
+VALUES = st.integers(-(1 << 63), (1 << 63) - 1) | st.text(max_size=20)
+ROWS = st.lists(st.dictionaries(st.text(st.characters(), max_size=5), VALUES), max_size=6)
 
 
 @pytest.fixture
@@ -64,6 +65,43 @@ def test_what_is_no_record_is_named_with_its_line(place: Path, line: bytes) -> N
     assert place.read_bytes().startswith(b'{"event":"run"}\n'), "a file that is not ours stays as it is"
 
 
+@pytest.mark.parametrize("content", [b'{"loss":1}', b'{"loss":1}\n', b'{"event":"click"', b"\n", b"notes"])
+def test_a_file_of_something_else_stays_as_it_is(place: Path, content: bytes) -> None:
+    place.write_bytes(content)
+    with pytest.raises(StoreError, match=r"run\.jsonl:1: not a record of ours"):
+        Journal(place, b'{"event":"run"')
+    assert place.read_bytes() == content
+
+
+def test_the_first_line_may_be_cut_off_too(place: Path) -> None:
+    for written in (b'{"ev', b'{"event":"run","at'):
+        place.write_bytes(written)
+        with Journal(place, b'{"event":"run"') as journal:
+            assert journal.records == () and place.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    "value", ["NaN", "-Infinity", "1e999", "1" + "0" * 400, str(1 << 63), "0" * 5000, "[[]" + ",[]" * 1_000_000 + "]"]
+)
+def test_values_that_no_program_reads_alike_are_refused(place: Path, value: str) -> None:
+    place.write_text(f'{{"a":1}}\n{{"a":{value}}}\n')
+    with pytest.raises(StoreError, match=r"run\.jsonl:2: not a record of ours"):
+        Journal(place)
+
+
+def test_what_is_no_regular_file_is_refused(place: Path) -> None:
+    os.mkfifo(place)
+    with pytest.raises(StoreError, match=r"run\.jsonl: not a regular file"):
+        Journal(place)
+
+
+def test_a_line_without_end_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longctx.journal.LINE_BYTES", 100)
+    place.write_bytes(b'{"a":1}\n{"a":"' + b"x" * 100 + b'"}\n')
+    with pytest.raises(StoreError, match=r"run\.jsonl:2: a line of more than"):
+        Journal(place)
+
+
 def test_what_can_be_no_journal_is_not_read(place: Path, tmp_path: Path) -> None:
     (tmp_path / "there").touch()
     place.symlink_to(tmp_path / "there")
@@ -86,6 +124,7 @@ def test_a_record_that_did_not_fit_leaves_no_trace(place: Path) -> None:
     """The limit on a file's size stands for a disk that is full."""
     program = f"""
 import pathlib, resource, signal
+from longctx.errors import StoreError
 from longctx.journal import Journal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with Journal(pathlib.Path({str(place)!r})) as journal:
@@ -93,12 +132,12 @@ with Journal(pathlib.Path({str(place)!r})) as journal:
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, resource.RLIM_INFINITY))
     try:
         journal.append({{"n": "x" * 1000}})
-    except OSError as error:
-        print(error.strerror)
+    except StoreError as error:
+        print(error)
     journal.append({{"n": 2}})
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "File too large\n"
+    assert done.stdout == f"{place} can't be written: File too large\n"
     assert place.read_text() == '{"n":1}\n{"n":2}\n'
 
 

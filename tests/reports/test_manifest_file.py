@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import tomllib
 from pathlib import Path
 
@@ -167,7 +168,7 @@ formats = ["pdf"]
 """
     assert problems(tmp_path, "m.toml", wrong) == [
         'm.toml:1: titel: unknown key; did you mean "title"?',
-        "m.toml:3: corpus.paths[2]: expected a name, got 5; put it in quotes",
+        "m.toml:3: corpus.paths[2]: expected a folder, file, glob or git URL, got 5; put it in quotes",
         "m.toml:6: engine.base_url: not for manifests; set it in your own settings, the environment or a flag",
         "m.toml:7: engine.max_tokens: expected a whole number from 1 to 1,000,000,000, got 0",
         "m.toml:8: engine.temperature: expected a number from 0 to 100, got NaN",
@@ -232,6 +233,9 @@ def asked(*rows: str) -> str:
         (f"[a.{'b . ' * 100_000}c]", "m.toml: nested too deeply"),
         ("x = { a." + '"b".' * 100_000 + "c = 1 }", "m.toml: nested too deeply"),
         (f"a = {'1' * 5000}", "m.toml: a number has too many digits"),
+        ("[engine]\nseed = 0x" + "f" * 9000 + "\n[summary]\n", "m.toml:2: engine.seed: expected a whole number from 0"),
+        ("[engine]\nmax_tokens = 1200.5\n[summary]\n", "m.toml:2: engine.max_tokens: expected a whole number"),
+        ('[corpus]\npaths = ["-"]\n[summary]\n', "m.toml:2: corpus.paths[1]: expected a folder, file, glob or git URL"),
         (b"title = '\xff'", "m.toml:1: not UTF-8"),
         (b"x" * ((1 << 20) + 1), "m.toml: more than 1,024 KiB"),
     ],
@@ -255,6 +259,8 @@ def test_one_thing_wrong(tmp_path: Path, content: str | bytes, told: str) -> Non
         ("a: 1\n---\nb: 1\n", "m.yaml:2: "),
         ("a: 1\nb: \x00\n", "m.yaml:2: the character U+0000"),
         (f"a: {'[' * 3000}", "m.yaml:1: nested too deeply"),
+        ("summary: {}\nengine:\n  seed: 0x" + "f" * 9000, "m.yaml:3: 0xfff"),
+        ("summary: {}\nengine:\n  seed: 1" + ":01" * 300_000, "m.yaml:3: 1:01:01"),
         (f"a: {'1' * 5000}", "m.yaml:1: 1111111111111111111111111111111111111111 is not a number"),
         ('question:\n- id: a\n  text: "\\ud800"\n', "m.yaml:3: question[1].text: has the character U+D800"),
     ],
@@ -285,7 +291,7 @@ def test_tables_that_are_not_taken(tmp_path: Path, content: str, told: str) -> N
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ('{\n "type": x}', "covenant.json:2: "),
+        ('{\n "type": x}', "covenant.json:2: Expecting value, column 10"),
         ('{"type": "nonsense"}', "covenant.json: "),
         ('{"$ref": "https://example.org/x.json"}', "covenant.json: $ref: "),
         ("[]", "covenant.json: "),
@@ -314,6 +320,33 @@ def test_hostile_names_are_shown_and_not_obeyed(tmp_path: Path) -> None:
     lines = problems(tmp_path, "m.toml", 'summary = {}\n"\\u001b[31m" = 1\n"a\\nb" = 1\n"\\u202e" = "\\u202e"\n')
     assert all(line.isprintable() for line in lines)
     assert len(lines) == 3
+
+
+def test_a_whole_number_may_be_written_with_a_point(tmp_path: Path) -> None:
+    loaded = read(write(tmp_path, "m.toml", "[engine]\nmax_tokens = 1200.0\ntemperature = 0.0\n[summary]\n"))
+    assert (loaded.manifest.engine.max_tokens, loaded.manifest.engine.temperature) == (1200, 0.0)
+    assert isinstance(loaded.manifest.engine.max_tokens, int)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a = " + '\\"' * 100_000,
+        "a = " + '\\"""' * 100_000,
+        "a = " + "\\'" * 100_000,
+        "a = '''" + '\\"' * 100_000,
+        'a = """' + "''' " * 100_000 + "\\",
+        "".join(f'[[question]]\nid = "{" " * 4000}\\n"\n' for _ in range(100)),
+        "".join(f'[[question]]\nid = "a"\ntext = "x"\nschema = "{"a" * 4000}\\n"\n' for _ in range(250)),
+        "".join(f'[[question]]\nid = "q{n}"\ntext = "x"\ndepends_on = ["w{n}", "w{n}b"]\n' for n in range(5000)),
+        "".join(f'[[question]]\nid = "q{n}"\ntext = "x"\ndepends_on = ["q{n + 1}", "q0"]\n' for n in range(3000)),
+    ],
+)
+def test_what_is_made_to_cost_much_is_refused_soon(tmp_path: Path, content: str) -> None:
+    begun = time.thread_time()
+    with pytest.raises(ManifestError):
+        read(write(tmp_path, "m.toml", content))
+    assert time.thread_time() - begun < 8
 
 
 KEYS = st.sampled_from(["a", "b", '"c d"', "e.f", "g.h.i"])

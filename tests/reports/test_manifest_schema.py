@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import longctx
 from longctx.reports import manifest, manifest_schema
 from longctx.reports.manifest import Manifest
-from longctx.reports.manifest_file import read
+from longctx.reports.manifest_file import read, with_whole_numbers
+from longctx.reports.manifest_first import ABOUT, FIGURES, FORMS, WITHOUT_CORPUS
 from longctx.reports.manifest_questions import question_faults
 from longctx.reports.manifest_shape import shape_faults
 
@@ -27,7 +28,13 @@ EXAMPLES: list[dict[str, Any]] = [
         "schema": "longctx.manifest/1",
         "title": "T",
         "description": "a\nb",
-        "corpus": {"paths": ["a", "b/**"], "include": [], "exclude": ["x"], "only": ["*.py"], "gitignore": False},
+        "corpus": {
+            "paths": ["a", "b/**", " -x"],
+            "include": [],
+            "exclude": ["x"],
+            "only": ["*.py"],
+            "gitignore": False,
+        },
         "engine": {"name": "vllm", "mode": "full", "max_tokens": 5, "temperature": 0.5, "seed": 0, "jobs": 2},
         "summary": {"corpus": False, "per_document": True, "length": "long", "style": "prose", "sections": ["s"]},
         "question": [
@@ -86,29 +93,33 @@ def test_every_key_says_what_it_is_for() -> None:
     told(SCHEMA)
 
 
-def test_the_manifest_to_begin_with_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "report.toml"
-    path.write_text(manifest_schema.commented(), "utf-8")
+@pytest.mark.parametrize("ending", FORMS)
+def test_the_manifests_to_begin_with_are_read(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"report{ending}"
+    path.write_text(FORMS[ending], "utf-8")
     loaded = read(path)
-    assert loaded.manifest.corpus.paths == (".",)
-    assert len(loaded.manifest.question) == 2
+    assert loaded.manifest.corpus.paths == (() if ending in WITHOUT_CORPUS else (".",))
+    assert [each.text for each in loaded.manifest.question] == [ABOUT, FIGURES]
 
 
-def test_what_is_commented_out_in_it_is_right_too(tmp_path: Path) -> None:
-    path = tmp_path / "report.toml"
-    lines = manifest_schema.commented().splitlines()
-    path.write_text("\n".join(re.sub(r"^# (?=[a-z_]+ = )", "", line) for line in lines), "utf-8")
+def test_what_is_commented_out_in_them_is_right_too_and_the_same(tmp_path: Path) -> None:
     (tmp_path / "numbers.schema.json").write_text("{}")
-    loaded = read(path)
-    assert loaded.manifest.engine.name == "vllm"
-    assert loaded.manifest.output.folder == "report"
-    assert loaded.manifest.question[1].require_verified
+    found = []
+    for ending, key in ((".toml", " ="), (".yaml", ":")):
+        path = tmp_path / f"report{ending}"
+        commented = rf"(?m)^( *)# ( *)(?=[a-z_]+{key}(?! `))"
+        path.write_text(re.sub(commented, r"\1\2", FORMS[ending]), "utf-8")
+        found.append(read(path).manifest)
+    assert found[0] == found[1]
+    assert found[0].engine.name == "vllm"
+    assert found[0].output.folder == "report"
+    assert found[0].question[1].require_verified
 
 
 TEXTS = st.sampled_from(
-    ["", " ", "a", "b.c", "two\nlines", "a" * 65, "-x", "x" * 301, "longctx.manifest/1", "full", "md"]
+    ["", " ", "a", "b.c", "-", " - ", "two\nlines", "a" * 65, "-x", "x" * 301, "longctx.manifest/1", "full", "md"]
 )
-SCALARS = st.one_of(TEXTS, st.booleans(), st.integers(-1, 2000), st.sampled_from([0.5, -1.5, 101.5]), st.none())
+SCALARS = st.one_of(TEXTS, st.booleans(), st.integers(-1, 2000), st.sampled_from([0.5, -1.5, 101.5, 1.0]), st.none())
 
 
 def near(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
@@ -137,4 +148,4 @@ def test_the_reader_and_the_schema_agree_on_every_shape(tree: Any) -> None:
     valid = jsonschema.Draft202012Validator({**SCHEMA, "anyOf": [{}]}).is_valid(tree)
     assert valid == (not faults), faults
     if valid:
-        msgspec.convert(tree, Manifest)
+        msgspec.convert(with_whole_numbers(tree), Manifest)

@@ -41,7 +41,7 @@ def headings(markdown: str) -> list[str]:
 
 
 def notes(markdown: str) -> list[str]:
-    return re.findall(r"^\[\^(\d+)\]:", markdown, re.M)
+    return re.findall(r"^\[\^(\S+)\]:", markdown, re.M)
 
 
 def test_a_report_reads_from_title_to_how_it_was_made() -> None:
@@ -70,15 +70,48 @@ def test_a_report_reads_from_title_to_how_it_was_made() -> None:
     assert text.endswith("\n") and not text.endswith("\n\n")
 
 
-def test_footnotes_are_numbered_through_with_their_states() -> None:
+def test_footnotes_are_numbered_by_item_with_their_states() -> None:
     text = to_markdown(a_report())
-    assert notes(text) == [str(n) for n in range(1, 12)]
-    assert "It is this [^3] and that [^4]." in text and "It is this [^5] and that [^6]." in text
-    assert '[^5]: a1.py:3 (near: 90% of it stands there) "quote 1"' in text
-    assert '[^6]: a0.py:3 (unverified) "quote 2"' in text
-    assert '[^7]: a1.py:3 (verified, out of date) "quote 3"' in text
-    assert "unverified: the quote was not found." in text
+    assert notes(text) == ["s1.1", "s1.2", "1.1", "1.2", "2.1", "2.2", "2.3", "3.1", "3.2", "d1.1", "d1.2"]
+    assert "It is this [^1.1] and that [^1.2]." in text and "It is this [^2.1]≈ and that [^2.2]?." in text
+    assert '[^2.1]: a1.py:3 (near: 90% of it stands there) "quote 1"' in text
+    assert '[^2.2]: a0.py:3 (unverified) "quote 2"' in text
+    assert '[^2.3]: a1.py:3 (verified, out of date) "quote 3"' in text
+    assert "? unverified: the quote was not found; ! out of date: its file has another text now." in text
     assert "*3 citations, 0 verified · a warning · 4 sentences, 3 cited, 2 verified*" in text
+
+
+def test_each_answer_is_followed_by_its_places() -> None:
+    text = to_markdown(a_report())
+    assert "\n\n1 ✓ a1.py:3 · 2 ✓ a0.py:3\n\n*2 citations, 2 verified ·" in text
+    doubtful = "1 ≈ a1.py:3 (near: 90% of it stands there) · 2 ? a0.py:3 (unverified) · 3 \\! a1.py:3"
+    assert f"\n\n{doubtful} (verified, out of date)\n\n*3 citations" in text
+
+
+def test_a_question_that_refers_to_answers_leads_to_them() -> None:
+    asked = {"title": "then [answer to first], what?", "text": "then [answer to first], what?"}
+    text = to_markdown(a_report(items=(*items()[1:2], an_item("last", refers=("first", "gone*"), **asked))))
+    assert (
+        "### 2. then \\[answer to first\\], what?\n\nrefers to: [1. what is first?](#1-what-is-first), gone\\*\n"
+        in text
+    )
+
+
+def test_numbers_that_can_be_none_are_left_out() -> None:
+    huge = an_item("one", wall_s=float("inf"), answer=answer("a", tokens={"prompt": 10**400, "cached": 10**400}))
+    made = Made(program="p", begun="2026-09-21T14:13:05Z", written="<b>", wall_s=float("nan"))
+    last = to_markdown(a_report(items=(huge,), made=made)).partition("## How it was made")[2]
+    assert "- begun: 2026-09-21 14:13 UTC\n- written: \\<b\\>\n" in last
+    assert "cache" not in last and "longest" not in last
+
+
+def test_no_setting_is_told_that_what_answered_has_not() -> None:
+    settings = {"mode": "auto", "max_tokens": 9, "quotes": 3}
+    quoted, written = (
+        to_markdown(a_report(engine={"kind": kind}, settings=settings)) for kind in ("evidence", "scout")
+    )
+    assert "setting quotes: 3" in quoted and "setting max" not in quoted and "setting mode" not in quoted
+    assert "setting max\\_tokens: 9" in written.replace("max_tokens", "max\\_tokens") and "quotes" not in written
 
 
 def test_failed_and_pending_items_say_so() -> None:
@@ -104,15 +137,18 @@ def test_headings_of_answers_stand_below_their_items_and_code_stays() -> None:
     said = "# Top\n\n## Below\n\n```py\n# a comment\n```\n\n###### Deep"
     text = to_markdown(a_report(items=(an_item("one", answer=answer(said)),)))
     assert "\n#### Top\n\n##### Below\n\n```py\n# a comment\n```\n\n###### Deep\n" in text
+    text = to_markdown(a_report(items=(an_item("one", answer=answer("### Top\n\n#### Below")),)))
+    assert "\n#### Top\n\n##### Below\n" in text
 
 
 def test_the_matrix_and_the_inputs_are_tables() -> None:
     text = to_markdown(a_report())
-    assert "| document | summary | first | second | third | fourth | fifth |\n| --- | --: |" in text
-    assert "| a0.py | 1 | 1 |  | 1 |  |  |\n" in text
-    assert "and 23 more documents without verified citations" in text
+    assert "| document | summary | first | second | third | fourth | fifth | all |\n| --- | --: |" in text
+    assert "| a0.py | 1 | 1 |  | 1 |  |  | 3 |\n" in text
+    where = "any question or the summary of the whole corpus, summaries of single documents apart"
+    assert f"23 of 25 documents have no verified citation in {where}: a2.py, a3.py, a4.py" in text
     assert "| d24 | a24.py | code | 2,400 | 24 | 0f0f0f0f0f0f |  |\n" in text
-    assert "- 0\\.bin: binary: why\n" in text
+    assert "- 0.bin: binary: why\n" in text
 
 
 def test_long_lists_are_bounded() -> None:
@@ -121,6 +157,8 @@ def test_long_lists_are_bounded() -> None:
     cited = tuple(evidence(n, path=f"{n}.py") for n in range(200))
     text = to_markdown(a_report(documents=rows, corpus={"skipped": skipped}, items=(an_item("one", evidence=cited),)))
     assert "and 140 more cited documents; report.json has them" in text
+    assert "2,800 of 3,000 documents have no verified citation in any question: 200.py, 201.py" in text
+    assert ", 299.py and 2,700 more documents." in text and "300.py" not in text.partition("## Inputs")[0]
     assert "and 2,500 more documents; report.json has them" in text
     assert "and 2,800 more files; report.json has them" in text
 
@@ -156,7 +194,7 @@ def test_hostile_answers_end_where_the_next_item_begins(hostile: str) -> None:
     report = a_report(items=(an_item("one", answer=answer(f"{hostile} [^1]")), an_item("two")))
     text = to_markdown(report)
     assert all(link.startswith("#") for link in links(text))
-    assert notes(text) == ["1", "2", "3", "4"]
+    assert notes(text) == ["1.1", "1.2", "2.1", "2.2"]
     assert "h3 2. what is two?" in headings(text)
     text.encode()
 

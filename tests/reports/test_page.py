@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from longctx.reports.page import to_html
-from longctx.reports.report import Kind, Report, State
+from longctx.reports.report import DocumentRow, Kind, Made, Report, State
 from tests.reports.example import PNG, a_report, an_item, answer, evidence, items, picture
 
 HOSTILE = [
@@ -163,7 +163,9 @@ def test_contents_lead_to_items_with_their_states() -> None:
 
 def test_the_header_says_how_far_it_is_and_by_what() -> None:
     header = text_of(next(page_of(a_report()).iter("header")))
-    assert "5 of 7 items, 1 failed 25 documents, 30,000 tokens, 3 left out scout Scout on cuda:0 tuesday" in header
+    assert (
+        "5 of 7 items, 1 failed 25 documents, 30,000 tokens, 3 left out scout Scout on cuda:0 written tuesday" in header
+    )
     assert "1 of 7 items have not been asked yet. longctx report tides.toml goes on with them." in header
     assert "1 of 7 items failed: fourth." in header
     quoted = text_of(next(page_of(a_report(engine={"kind": "evidence"}, items=items()[:1])).iter("header")))
@@ -211,7 +213,7 @@ def test_a_picture_is_written_once_and_led_to() -> None:
     (image,) = page.iter("img")
     assert image.attrib["src"] == f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
     assert (image.attrib["width"], image.attrib["height"], image.attrib["loading"]) == ("3", "2", "lazy")
-    assert image.attrib["alt"] == "Picture of a1.py, page 3"
+    assert image.attrib["alt"] == "Picture of a1.py, page 3, with the passage marked: quote 1"
     assert "The page is shown at citation 1." in text_of(found(page, "e-third-2"))
     assert "a note" in text_of(found(page, "e-third-1"))
 
@@ -236,6 +238,65 @@ def test_a_structured_answer_stands_there_as_json_too() -> None:
     assert text_of(value) == '{ "key": [ "value", 1 ] }'
 
 
+def test_folded_summaries_have_their_title_once() -> None:
+    (fold,) = found(page_of(a_report()), "documents").iter("details")
+    assert text_of(fold).count("what is a1.py?") == 1
+    assert [text_of(heading) for heading in next(fold.iter("summary")).iter("h3")] == ["what is a1.py?"]
+
+
+def test_a_question_that_refers_to_answers_leads_to_them() -> None:
+    page = page_of(a_report(items=(*items()[1:2], an_item("last", refers=("first", "<gone>")))))
+    (refers,) = with_class(page, "refers")
+    assert text_of(refers) == "refers to first, <gone>"
+    assert [link.attrib["href"] for link in refers.iter("a")] == ["#i-first"]
+
+
+def test_headings_of_answers_begin_below_their_items() -> None:
+    article = found(page_of(a_report(items=(an_item("first", answer=answer("### Top\n\n#### Below")),))), "i-first")
+    assert [e.tag for e in article.iter() if re.fullmatch("h[1-6]", str(e.tag))] == ["h3", "h4", "h5"]
+
+
+def test_what_is_short_stands_on_one_sheet() -> None:
+    cited = (evidence(1), evidence(2, quote="long " * 300))
+    page = page_of(a_report(items=(an_item("first", evidence=cited),)))
+    assert ["short" in exhibit.attrib["class"].split() for exhibit in with_class(page, "exhibit")] == [True, False]
+    assert ".short" in to_html(a_report(), picture, {}).partition("@media print")[2]
+
+
+def test_without_styles_no_number_is_said_twice() -> None:
+    page = page_of(a_report())
+    numbered = {"places", "exhibit"}
+    inside = [e for e in page.iter("ol") for child in e.iter() if numbered & set(child.attrib.get("class", "").split())]
+    assert inside == [] and with_class(page, "places") and with_class(page, "exhibit")
+
+
+def test_columns_that_nothing_stands_in_are_left_out() -> None:
+    def head(rows: tuple[DocumentRow, ...]) -> str:
+        return text_of(next(found(page_of(a_report(documents=rows)), "inputs").iter("thead")))
+
+    rows = a_report().documents
+    assert head(rows) == "iddocumentkindtokenssharepagessha256"
+    assert head((replace(rows[0], detail="<x>"),)) == "iddocumentkindtokenssharesha256note"
+
+
+def test_figures_that_there_are_none_of_have_no_column() -> None:
+    quoted = tuple(
+        an_item(f"q{n}", calls=0, wall_s=0.01, answer=answer("a", tokens={"prompt": 0, "cached": 0})) for n in range(40)
+    )
+    assert "figures" not in text_of(found(page_of(a_report(items=quoted)), "made"))
+    timed = found(page_of(a_report(items=tuple(replace(item, wall_s=2.0) for item in quoted[:3]))), "made")
+    assert "figures" not in text_of(timed) and "Time by item" in text_of(timed)
+    called = found(page_of(a_report(items=(*quoted, an_item("last")))), "made")
+    assert "itemcallstokens of promptfrom the cachetime" in text_of(called)
+
+
+def test_numbers_that_can_be_none_are_left_out() -> None:
+    tokens = {"prompt": 10**400, "cached": 10**400}
+    odd = [an_item(f"q{n}", wall_s=s, answer=answer("a", tokens=tokens)) for n, s in enumerate((float("inf"), 1e300))]
+    page = page_of(a_report(items=tuple(odd), made=Made(program="", begun="", written="", wall_s=float("nan"))))
+    assert "cache" not in text_of(found(page, "made"))
+
+
 def test_failed_items_say_why() -> None:
     failed = found(page_of(a_report()), "i-fourth")
     assert text_of(with_class(failed, "reason")[0]) == "failed: it broke"
@@ -252,7 +313,17 @@ def test_the_matrix_has_headers_and_counts() -> None:
     assert rows[0] == ["document", "summary", "first", "second", "third", "fourth", "fifth", "all"]
     assert rows[1:] == [["a0.py", "1", "1", "", "1", "", "", "3"], ["a1.py", "1", "1", "", "1", "", "", "3"]]
     assert {cell.attrib.get("scope") for cell in section.iter("th")} == {"col", "row"}
-    assert "and 23 more documents without verified citations" in text_of(section)
+    where = "any question or the summary of the whole corpus, summaries of single documents apart"
+    (missing,) = section.iter("details")
+    assert text_of(missing).startswith(f"23 of 25 documents have no verified citation in {where} a2.py, a3.py")
+
+
+def test_the_matrix_names_documents_as_their_titles_do() -> None:
+    rows = tuple(replace(row, path=f"/home/me/{row.path}") for row in a_report().documents[1:4])
+    cited = an_item("first", evidence=(evidence(1, path="/home/me/a1.py"),))
+    section = found(page_of(a_report(documents=rows, items=(cited,))), "coverage")
+    assert [text_of(cell) for cell in section.iter("th")][-1] == "a1.py"
+    assert text_of(section).endswith("2 of 3 documents have no verified citation in any question a2.py, a3.py")
 
 
 def test_long_lists_are_bounded() -> None:
@@ -263,7 +334,10 @@ def test_long_lists_are_bounded() -> None:
     page = page_of(a_report(documents=rows, corpus=corpus, items=(an_item("first", evidence=cited),)))
     assert len(list(found(page, "coverage").iter("tr"))) == 61
     assert "and 140 more cited documents" in text_of(found(page, "coverage"))
-    assert "2,800 more documents without" in text_of(found(page, "coverage"))
+    assert "2,800 of 3,000 documents have no verified citation in any question 200.py" in text_of(
+        found(page, "coverage")
+    )
+    assert text_of(found(page, "coverage")).endswith(", 699.py and 2,300 more")
     inputs = text_of(found(page, "inputs"))
     assert "and 2,500 more documents; report.json has them" in inputs
     assert "Left out: 3,000 files" in inputs and "and 2,500 more files; report.json has them" in inputs

@@ -60,7 +60,7 @@ def test_times_are_of_what_was_asked() -> None:
         ("a", "4.0 s", 100),
         ("b", "1.0 s", 25),
     ]
-    assert plot.description == "2 items took 5.0 s together."
+    assert plot.description == "The times of 2 items add up to 5.0 s."
     assert plots.timings(a_report(items=(pending,))) is None
 
 

@@ -133,7 +133,7 @@ def test_a_report_is_written_and_said(manifest: Path) -> None:
     ]
     lines = result.stderr.splitlines()
     assert "2 of 2 to be asked: 2 new" in lines
-    assert '[1/2] tide  ✓ 1 cite (1 verified)  "Tides The spring tide at the north mole reaches…"' in lines
+    assert '[1/2] tide  ✓ 1 cite (1 verified)  "The spring tide at the north mole reaches seven…"' in lines
     assert lines[-2:] == [
         "2 items: 2 done",
         f"written in {folder}: report.md, report.html, report.json, evidence.jsonl, run.jsonl",
@@ -179,12 +179,73 @@ def test_the_first_failure_ends_it_where_that_is_wanted(manifest: Path, tmp_path
     result = run(manifest, "-e", "scripted", "-m", script(tmp_path), "--fail-fast")
     assert isinstance(result.exception, ItemsFailed)
     assert "2 items: 0 done, 1 failed, 1 not asked" in result.stderr
+    assert str(result.exception) == "1 of 2 items failed: tide; 1 is not asked yet"
+    assert result.exception.hint == "the same command asks these again, and what is not asked yet"
+    again = run(manifest, "-e", "scripted", "-m", script(tmp_path), "--fail-fast", "--force")
+    assert isinstance(again.exception, ItemsFailed)
+    assert again.exception.hint.startswith("the same command without --force asks these again")
+
+
+def test_only_what_is_wanted_decides_how_it_ends(manifest: Path, tmp_path: Path) -> None:
+    manifest.write_text(MANIFEST + '[[question]]\nid = "end"\ntext = "What breaks?"\n')
+    words = (manifest, "-e", "scripted", "-m", script(tmp_path))
+    assert isinstance(run(*words).exception, ItemsFailed)
+    result = run(*words, "--only", "light", "--force")
+    assert result.exit_code == 0, result.stderr
+    assert "1 item failed before, and not asked now: end" in result.stderr
+    assert "3 items: 2 done, 1 failed" in result.stderr
+
+
+def test_a_manifest_takes_no_engine_that_the_user_has_not_named(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A manifest comes with documents: they are sent nowhere on its word where the user has said who answers."""
+    manifest.write_text('engine = { name = "scripted", temperature = 0.5, seed = 7 }\n' + MANIFEST)
+    monkeypatch.setenv("LONGCTX_MODEL", str(script(tmp_path)))
+    monkeypatch.delenv("LONGCTX_ENGINE", raising=False)
+    assert "engine: scripted" in run(manifest, "-o", tmp_path / "named").stderr
+    monkeypatch.setenv("LONGCTX_ENGINE", "evidence")
+    result = run(manifest, "-o", tmp_path / "own")
+    said = "longctx: evidence answers, as environment LONGCTX_ENGINE says; the manifest names scripted"
+    assert said in result.stderr.splitlines()
+    report = report_of(tmp_path / "own")
+    assert (report["engine"]["kind"], report["settings"]["temperature"], report["settings"]["seed"]) == (
+        "evidence",
+        0.5,
+        7,
+    )
+    typed = run(manifest, "-o", tmp_path / "typed", "--engine", "evidence", "--temperature", "0").stderr
+    assert "as flag --engine says; the manifest names scripted" in typed
+    assert report_of(tmp_path / "typed")["settings"]["temperature"] == 0
+
+
+def test_no_more_are_asked_at_once_than_the_engine_takes(manifest: Path, tmp_path: Path) -> None:
+    result = run(manifest, "-e", "scripted", "-m", script(tmp_path), "--jobs", "4")
+    assert "longctx: scripted is asked 1 at a time, not 4" in result.stderr
+    assert "asked 1 at a time" not in run(manifest, "-e", "evidence", "--jobs", "4").stderr
+
+
+def test_a_schema_without_a_model_is_said_and_not_asked_twice(manifest: Path) -> None:
+    (manifest.parent / "number.json").write_text('{"type": "number"}')
+    manifest.write_text(MANIFEST + 'schema = "number.json"\n')
+    first = run(manifest)
+    line = "1 item has a schema, which needs a model: quoted only, and failed"
+    assert first.stderr.count(line) == 1
+    assert isinstance(first.exception, ItemsFailed)
+    assert first.exception.hint == "a schema needs a model: `longctx engine doctor` says how to ask one"
+    again = run(manifest)
+    assert again.stderr.count(line) == 1
+    assert "nothing is to be asked" in again.stderr
+    assert isinstance(again.exception, ItemsFailed)
 
 
 def test_verified_citations_may_be_asked_of_all(manifest: Path, tmp_path: Path) -> None:
     manifest.write_text(MANIFEST + '[[question]]\nid = "who"\ntext = "Who?"\n')
     result = run(manifest, "-e", "scripted", "-m", script(tmp_path), "--require-verified")
     assert "[3/3] who  ✗ no citations, and verified ones have to be there" in result.stderr
+    manifest.write_text(MANIFEST.replace("[[question]]", "[summary]\n[[question]]", 1))
+    result = run(manifest, "-e", "scripted", "-m", script(tmp_path), "--require-verified")
+    assert "[1/3] summary  ✗ no citations" in result.stderr, "a summary too"
 
 
 def test_only_and_force(manifest: Path) -> None:
@@ -192,7 +253,7 @@ def test_only_and_force(manifest: Path) -> None:
     assert "1 of 2 items done before; 1 to be asked: 1 new" in run(manifest).stderr
     again = run(manifest, "--only", "light", "--force")
     assert "2 of 2 items done before" not in again.stderr
-    assert "1 because asked again with --force" in again.stderr
+    assert "1 to be asked: 1 asked again with --force" in again.stderr
     assert isinstance(run(manifest, "--only", "lihgt").exception, UsageError)
 
 
@@ -232,9 +293,11 @@ def test_questions_without_a_manifest_need_a_corpus(manifest: Path, tmp_path: Pa
         (["nosuch.toml"], LongctxError),
         (["harbour.toml", "--format", "pdf"], UsageError),
         (["harbour.toml", "-o", "harbour.toml"], UsageError),
+        (["harbour.toml", "-o", ""], UsageError),
         (["harbour.toml", "--engine", "nosuch"], LongctxError),
         (["harbour.toml", "--init"], UsageError),
         (["broken.toml"], ConfigError),
+        (["gone.toml"], ConfigError),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
@@ -242,6 +305,7 @@ def test_what_cannot_be_done_is_one_line(
 ) -> None:
     monkeypatch.chdir(manifest.parent)
     (manifest.parent / "broken.toml").write_text("[[question]]\nid = 3\n")
+    (manifest.parent / "gone.toml").write_text('[corpus]\npaths = ["gone"]\n[summary]\n')
     result = run(*words)
     assert isinstance(result.exception, kind)
     assert not (manifest.parent / "harbour-report").exists(), "nothing is left behind"
@@ -262,6 +326,11 @@ def test_a_manifest_to_start_from_and_its_schema(tmp_path: Path, monkeypatch: py
     assert run("--init", "mine.toml").exit_code == 0
     assert (tmp_path / "report.toml").read_text() == (tmp_path / "mine.toml").read_text()
     assert isinstance(run("--init", "mine.toml").exception, UsageError)
+    assert run("--init", "mine.yaml").exit_code == 0
+    assert run("mine.yaml", "-q").exit_code == 0
+    assert "longctx report mine.csv --corpus PATH" in run("--init", "mine.csv").stderr
+    assert "mine.docx: a manifest ends in .toml, .yaml" in str(run("--init", "mine.docx").exception)
+    assert not (tmp_path / "mine.docx").exists()
     assert json.loads(run("--schema").stdout)["type"] == "object"
 
 
@@ -349,3 +418,18 @@ def test_stopped_it_keeps_what_is_finished(
     ended = process(manifest, "-e", "logged", "-m", file, "-o", tmp_path / "out")
     assert "1 of 2 items done before; 1 to be asked: 1 new" in ended.communicate(timeout=60)[1]
     assert plugin.read_text().count("tide") == 1
+
+
+def test_a_stop_of_what_is_asked_anew_keeps_what_was_there(manifest: Path, tmp_path: Path, plugin: Path) -> None:
+    file = script(tmp_path)
+    words = (manifest, "-e", "logged", "-m", file, "-o", tmp_path / "out")
+    assert process(*words).wait(60) == 0
+    before = report_of(tmp_path / "out")
+    file.write_text(file.read_text().replace('match = "light"', 'match = "light"\ntokens_per_s = 0.2'))
+    started = process(*words, "--only", "light", "--force")
+    while started.poll() is None and plugin.read_text().count("light") < 2:
+        time.sleep(0.01)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert said.endswith("2 of 2 items done and kept\n  the same command without --force goes on\n"), said
+    assert report_of(tmp_path / "out")["items"] == before["items"]

@@ -23,7 +23,19 @@ from longctx.reports import items, records
 from longctx.reports.manifest import LoadedManifest, Manifest, Question, SummaryPart
 from longctx.reports.open_engine import OpenEngine
 from longctx.reports.report import Item, State
-from longctx.reports.run import NEW, FailedFast, GaveUp, Planned, Run, RunEvent, Settled, Wish
+from longctx.reports.run import FailedFast, Run
+from longctx.reports.run_events import (
+    AGAIN,
+    FALLEN,
+    FORCED,
+    NEW,
+    WAITS,
+    Agenda,
+    GaveUp,
+    RunEvent,
+    Settled,
+    Wish,
+)
 from longctx.vocabulary import llama4
 
 Make = Callable[[dict[str, str | bytes]], Path]
@@ -143,8 +155,8 @@ def ask(*texts: str, **more: Any) -> Manifest:
     return Manifest(question=tuple(Question(id=names[i], text=text) for i, text in enumerate(texts)), **more)
 
 
-def planned(events: list[RunEvent]) -> Planned:
-    return next(event for event in events if isinstance(event, Planned))
+def planned(events: list[RunEvent]) -> Agenda:
+    return next(event for event in events if isinstance(event, Agenda))
 
 
 def states(rows: tuple[Item, ...]) -> dict[str, str]:
@@ -155,11 +167,11 @@ def test_items_are_answered_kept_and_not_asked_again(bench: Bench) -> None:
     manifest = ask("How high is the tide?", "How high is the light?", summary=SummaryPart(per_document=True))
     events, first = bench.run(manifest)
     assert planned(events).asked == {NEW: 5}
-    assert states(first) == dict.fromkeys(["summary/", "summary/light.md", "summary/tides.md", "a", "b"], "done")
+    assert states(first) == dict.fromkeys(["summary", "a", "b", "summary/light.md", "summary/tides.md"], "done")
     assert [len(item.evidence) for item in first] == [1] * 5
     assert {item.calls for item in first} == {1}
-    assert first[3].answer is not None
-    assert first[3].answer["answer_markdown"] == "It reaches seven metres [^1]."
+    assert first[1].answer is not None
+    assert first[1].answer["answer_markdown"] == "It reaches seven metres [^1]."
     assert len(bench.asked) == 5
     again, second = bench.run(manifest)
     assert (planned(again).done, planned(again).asked) == (5, {})
@@ -207,29 +219,54 @@ def test_an_engine_that_failed_is_opened_again(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_three_failures_of_the_engine_in_a_row_end_it(bench: Bench, jobs: int) -> None:
+def test_what_an_engine_refuses_costs_no_other_item(bench: Bench, jobs: int) -> None:
     texts = ["How high is the tide?", *(f"What breaks {n}?" for n in range(6)), "How high is the light?"]
     events, rows = bench.run(ask(*texts), jobs=jobs)
-    gave_up = [event for event in events if isinstance(event, GaveUp)]
-    assert len(gave_up) == 1
-    failed = [item for item in rows if item.error.startswith("not asked: the engine failed")]
-    assert len(failed) == gave_up[0].items >= 2
-    assert 4 <= len(bench.asked) <= 3 + jobs
-    assert set(states(rows).values()) == {"done", "failed"}
+    assert [str(item.state) for item in rows] == ["done", *["failed"] * 6, "done"]
+    assert not [event for event in events if isinstance(event, GaveUp)]
+    bench.asked.clear()
+    bench.run(ask(*texts, "What of the mole?"))
+    assert bench.asked[0] == "What of the mole?", "what failed before is asked last"
+    assert len(bench.asked) == 7
 
 
-def test_an_engine_that_cannot_be_opened_again_fails_the_items(bench: Bench) -> None:
+def opened_so_often(bench: Bench, times: int) -> Any:
     @contextmanager
-    def once() -> Iterator[Engine]:
-        if bench.opened:
+    def opened() -> Iterator[Engine]:
+        if bench.opened >= times:
             raise EngineError("nothing answers there any more")
         with bench.engine() as engine:
             yield engine
 
-    events, rows = bench._run(ask("How high is the tide?", "What breaks?", "A?", "B?", "C?"), once)
+    return opened
+
+
+def test_an_engine_that_cannot_be_opened_again_ends_it(bench: Bench) -> None:
+    texts = ["How high is the tide?", "What breaks?", *(f"How high is the light {n}?" for n in range(6))]
+    events, rows = bench._run(ask(*texts), opened_so_often(bench, 1))
     assert [item.error for item in rows[1:3]] == ["the server died", "nothing answers there any more"]
-    assert any(isinstance(event, GaveUp) for event in events)
-    assert "nothing answers" in rows[4].error
+    [gave_up] = [event for event in events if isinstance(event, GaveUp)]
+    assert gave_up.items == 3
+    assert {item.error for item in rows[5:]} == {
+        "not asked: the engine can't be opened again: nothing answers there any more"
+    }
+    assert len(bench.asked) == 2
+    events, rows = bench.run(ask(*texts))
+    assert set(states(rows[2:]).values()) == {"done"}
+    assert bench.asked[2:5] == texts[5:], "those that were not asked come first"
+
+
+def test_an_engine_that_comes_back_as_another_is_not_asked(bench: Bench) -> None:
+    @contextmanager
+    def changing() -> Iterator[Engine]:
+        if bench.opened:
+            bench.script(SCRIPT.replace("38 metres high [", "39 metres high ["))
+        with bench.engine() as engine:
+            yield engine
+
+    _, rows = bench._run(ask("What breaks?", "How high is the light?"), changing)
+    assert rows[1].error == "the engine, scripted script.toml, came back with other weights"
+    assert len(bench.asked) == 1
 
 
 def test_the_first_failure_may_end_it(bench: Bench) -> None:
@@ -246,13 +283,26 @@ def test_what_needs_an_answer_waits_for_it_and_has_it(bench: Bench) -> None:
         Question(id="tide", text="How high is the tide?"),
     )
     _, rows = bench.run(Manifest(question=questions), jobs=4)
-    assert bench.asked == ["How high is the tide?", "Given: It reaches seven metres. What follows?"]
-    assert rows[0].text == "Given: It reaches seven metres. What follows?"
+    assert bench.asked[0] == "How high is the tide?"
+    assert given(bench, 1) == "It reaches seven metres."
+    assert (rows[0].text, rows[0].refers) == ("Given: [answer to tide] What follows?", ("tide",))
+    assert rows[0].answer is not None
+    assert rows[0].answer["question"] == rows[0].text
     bench.run(Manifest(question=questions), jobs=4)
     assert len(bench.asked) == 2
     bench.script(SCRIPT.replace("It reaches seven metres [", "Seven metres it reaches ["), "other.toml")
     bench.run(Manifest(question=questions))
-    assert bench.asked[2:] == ["How high is the tide?", "Given: Seven metres it reaches. What follows?"]
+    assert bench.asked[2] == "How high is the tide?"
+    assert given(bench, 3) == "Seven metres it reaches."
+
+
+def given(bench: Bench, place: int) -> str:
+    """What stands of an earlier answer in the question that was asked there, which wraps it."""
+    tag = bench.corpus.record.tag
+    pattern = rf'Given: \n<answer-{tag} to="tide">\n\([^\n]*data[^\n]*\)\n> ([^\n]*)\n</answer-{tag}>\n What follows\?'
+    found = re.fullmatch(pattern, bench.asked[place])
+    assert found, bench.asked[place]
+    return found[1]
 
 
 def test_what_needs_an_answer_that_failed_fails_with_it(bench: Bench) -> None:
@@ -327,6 +377,12 @@ def test_quotations_are_no_structured_answer_but_are_shown(bench: Bench) -> None
     )
     assert [each.status for each in item.evidence] == ["verified"]
     assert item.calls == 0
+    with Journal(bench.folder / "run.jsonl") as journal, OpenEngine(none) as engine:
+        run = Run(bench.corpus, engine, Asking(), works, journal, records.read(journal, ""), Wish())
+        [agenda] = run.events()
+        assert isinstance(agenda, Agenda)
+        assert (agenda.asked, agenda.without_model) == ({}, 1), "quotations can't become any better"
+    assert run.items == (item,)
 
 
 def test_independent_items_are_asked_together_after_the_first(bench: Bench) -> None:
@@ -434,7 +490,6 @@ ROW: dict[str, Any] = {"event": "run", "schema": "longctx.run/1", "program": "p"
         ({"event": "dance"}, "not a record that this version knows"),
         ({}, "not a record that this version knows"),
         ({**ROW, "schema": "longctx.run/2"}, "not a record that this version knows: longctx.run/2"),
-        ({"event": "step", "key": "k"}, "not a record that this version knows"),
         ({"event": "item", "id": 3}, "not a record that this version knows"),
     ],
 )
@@ -478,3 +533,137 @@ def test_half_characters_in_names_break_nothing(tmp_path: Path, open_corpus: Ope
     assert rows[2].evidence[0].path == "caf\\udce9.md"
     for item in rows:
         assert msgspec.json.decode(msgspec.json.encode(item), type=Item) == item
+
+
+def test_questions_with_the_same_words_keep_to_their_own_answers(bench: Bench) -> None:
+    """Also where two change places: what belongs to an item has its id in it."""
+    bench.script(
+        """
+[[answer]]
+text = 'One [{id:tides.md}: "The spring tide at the north mole reaches seven metres."].'
+[[answer]]
+text = 'Two [{id:light.md}: "The lighthouse on Gannet Rock stands 38 metres high."].'
+"""
+    )
+    _, first = bench.run(ask("Why?", "Why?", "How?"))
+    said = [item.answer["answer_markdown"] for item in first if item.answer]
+    assert said[0] != said[1]
+    assert bench.run(ask("Why?", "Why?", "How?"))[1] == first
+    _, swapped = bench.run(ask("Why?", "How?", "Why?"))
+    for item in swapped:
+        assert item.answer is not None
+        assert item.answer["question_id"] == item.id
+        assert {each.item for each in item.evidence} == {item.id}
+
+
+@contextmanager
+def started(bench: Bench, manifest: Manifest, **wish: Any) -> Iterator[tuple[Run, Iterator[RunEvent]]]:
+    """A run that is followed step by step."""
+    loaded = LoadedManifest(manifest=manifest, path="r.toml", folder="/", name="r", sha256="")
+    works = items.on_paper(loaded, bench.corpus)
+    with Journal(bench.folder / "run.jsonl") as journal, OpenEngine(bench.engine) as engine:
+        run = Run(bench.corpus, engine, Asking(), works, journal, records.read(journal, ""), Wish(**wish))
+        yield run, run.events()
+
+
+def test_all_that_is_known_is_there_before_anything_is_asked(bench: Bench) -> None:
+    bench.run(ask("How high is the tide?", "How high is the light?"))
+    manifest = ask("How high is the tide?", "How high is the light?", "What of the mole?")
+    with started(bench, manifest) as (run, events):
+        assert isinstance(next(events), Agenda)
+        assert states(run.items) == {"a": "done", "b": "done", "c": "pending"}
+
+
+def test_a_stop_shows_what_is_asked_anew_as_it_was(bench: Bench) -> None:
+    questions = (Question(id="a", text="How high is the tide?"), Question(id="b", text="Given {{answers.a}}?"))
+    _, before = bench.run(Manifest(question=questions))
+    with started(bench, Manifest(question=questions), force=True) as (run, events):
+        agenda = next(events)
+        assert isinstance(agenda, Agenda)
+        assert agenda.asked == {FORCED: 1, WAITS: 1}
+        assert {item.state for item in run.items} == {State.PENDING}
+        run.conclude()
+        assert run.items == before
+
+
+def test_what_only_waits_for_another_keeps_its_answer_when_that_fails(bench: Bench) -> None:
+    questions = (Question(id="a", text="How high is the tide?"), Question(id="b", text="What then?", depends_on=("a",)))
+    _, before = bench.run(Manifest(question=questions))
+    _, rows = bench.run(Manifest(question=(Question(id="a", text="What breaks?"), questions[1])))
+    assert rows[0].state is State.FAILED
+    assert rows[1] == before[1]
+
+
+def test_verified_citations_may_be_asked_for_afterwards(bench: Bench) -> None:
+    strict = Manifest(question=(Question(id="a", text="Who invents it?", require_verified=True),))
+    _, rows = bench.run(ask("Who invents it?"))
+    assert rows[0].state is State.DONE
+    events, strictly = bench.run(strict)
+    assert planned(events).asked == {AGAIN: 1}
+    assert strictly[0].error == "of 1 citations 1 not verified, and all have to be"
+    events, rows = bench.run(ask("Who invents it?"))
+    assert (planned(events).asked, rows[0].state) == ({}, State.DONE)
+
+
+def test_why_is_told_by_the_likest_earlier_answer(bench: Bench, open_corpus: Open, tmp_path: Path) -> None:
+    manifest = ask("How high is the light?")
+    bench.run(manifest)
+    first, bench.corpus = bench.corpus, open_corpus(tmp_path / "tree", tmp_path / "script.toml")
+    bench.script(SCRIPT, "other.toml")
+    bench.run(manifest)
+    bench.corpus = first
+    bench.script(SCRIPT, "third.toml")
+    assert planned(bench.run(manifest)[0]).asked == {"another model answers": 1}
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"quote": "The lighthouse on Gannet Rock stands 83 metres high."},
+        {"chars": [0, 52]},
+        {"chars": None},
+        {"chars": [-53, -1]},
+        {"path": "tides.md"},
+        {"place": "light.md:77"},
+        {"sha256": "0" * 64},
+        {"sha256": ["x"]},
+        {"page": "x"},
+        {"status": "relocated", "quote": "other"},
+    ],
+)
+def test_a_kept_answer_whose_quotes_do_not_stand_is_asked_anew(bench: Bench, forged: dict[str, Any]) -> None:
+    manifest = ask("How high is the light?", "How high is the tide?")
+    _, before = bench.run(manifest)
+    rows = bench.rows()
+    rows[0]["answer"]["citations"][0].update(forged)
+    rows[1]["evidence"][0].update(before="forged", after="forged", quote="forged", status="near")
+    (bench.folder / "run.jsonl").write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    events, after = bench.run(manifest)
+    assert planned(events).asked == {FALLEN: 1}
+    assert [item.evidence for item in after] == [item.evidence for item in before]
+    assert len(bench.asked) == 3
+    assert planned(bench.run(manifest)[0]).asked == {}
+
+
+def test_quotes_of_all_kinds_stand_when_they_are_taken(bench: Bench) -> None:
+    bench.script(
+        """
+[[answer]]
+text = '''One [{id:tides.md}: "The lighthouse on Gannet Rock stands 38 metres high."], two [{id:light.md}:
+"The lighthouse on Gannet Rock stands 38 yards"], three [{id:light.md}: "No such words stand anywhere"].'''
+"""
+    )
+    _, first = bench.run(ask("What?"))
+    assert [each.status for each in first[0].evidence] == ["relocated", "near", "unverified"]
+    events, again = bench.run(ask("What?"))
+    assert planned(events).asked == {}
+    assert again == first
+
+
+def test_a_key_knows_what_answers(bench: Bench) -> None:
+    """A script of the same name with other words, as another checkpoint in a folder of the same name."""
+    bench.run(ask("How high is the light?"))
+    bench.script(SCRIPT + "[[answer]]\nmatch = 'never'\ntext = 'other'\n")
+    assert planned(bench.run(ask("How high is the light?"))[0]).asked == {"another model answers": 1}
+    bench.script(bench.place.read_text().replace("[[answer]]", "[[answer]]\ndelay_s = 0.001"))
+    assert planned(bench.run(ask("How high is the light?"))[0]).asked == {}, "only its pace is another"

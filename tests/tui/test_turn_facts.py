@@ -161,6 +161,7 @@ def planned(prompt: int = 1_420_000, rate: float | None = None) -> Planned:
     ("plan", "prefill", "elapsed", "line"),
     [
         (None, None, 0.2, "looking up what bears on the question"),
+        (None, Prefill(done=5, total=10, cached=0), 0.5, "reading 5 of 10 tokens (50%)"),
         (planned(0), None, 2, "looking up what bears on the question · 2.0 s"),
         (planned(), None, 2, "1.42M tokens sent, waiting for the first word · 2.0 s"),
         (planned(rate=27_000), None, 10, "reading about 270K of 1.42M tokens (19%) · 43 s left (estimated) · 10 s"),

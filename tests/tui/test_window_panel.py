@@ -225,6 +225,21 @@ async def test_evidence_and_citations_are_marked_until_the_next_question(run_wid
         assert signs(pilot) == "●●●S●●●●●●···"
 
 
+async def test_a_question_whose_plan_is_never_told_fills_no_map_of_the_one_before(run_widget: Any) -> None:
+    async with run_widget(WindowPanel(), size=(120, 40)) as pilot:
+        panel = panel_of(pilot)
+        panel.show_engine(engine(100_000))
+        panel.show_windows(windows(10))
+        panel.toggle_map()
+        panel.show_plan(planned())
+        panel.show_prefill(Prefill(done=80_000, total=80_000, cached=0))
+        assert signs(pilot).count("▓") == 9
+        panel.begin()
+        panel.show_prefill(Prefill(done=4_000, total=8_000, cached=0))
+        assert signs(pilot).count("▓") == 0
+        assert text_of(pilot, "window-figures").startswith("reading 4.0K of 8.0K")
+
+
 async def test_another_corpus_begins_anew(run_widget: Any) -> None:
     async with run_widget(WindowPanel(), size=(120, 40)) as pilot:
         panel = panel_of(pilot)

@@ -67,6 +67,7 @@ class Workspace(Stage):
             self.ask_when_ready()
 
     def _show_answering(self) -> None:
+        self.window.begin()
         self.cited = {}
         self.panes.show(CONVERSATION)
 

@@ -152,6 +152,12 @@ kept from before; it is not 0.
         self._planned, self._course = None, Course()
         self._draw()
 
+    def begin(self) -> None:
+        """A question was asked: what is to be sent is not known yet, and may be no window of the corpus."""
+        self._planned, self._course = None, Course(is_whole=False)
+        self._prefill, self._curve, self._drawn_s = None, Curve(), None
+        self._draw_map()
+
     def show_plan(self, planned: Planned) -> None:
         """What is about to be sent: nothing of it is read yet."""
         self._planned, self._course = planned, begun(planned)

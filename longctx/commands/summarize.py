@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -113,12 +113,18 @@ def summarize(
     ):
         is_file = output is not None and str(output) != "-"
         shown = Shown(opened, form, stream, progress, lines, not is_file and stdout_is_terminal(), is_file)
+        failed: tuple[str, ...] = ()
         try:
-            is_whole = (_each if per_document else _one)(shown, summary, steps)
+            if per_document:
+                is_whole, failed = _each(shown, summary, steps)
+            else:
+                is_whole = _one(shown, summary, steps)
         except KeyboardInterrupt:
             raise Interrupted(STOPPED if steps.known else "interrupted") from None
-        if is_whole:
+        if is_whole and not failed:
             steps.finish()
+    if failed:  # behind the block: a file has those that did not fail
+        raise _failure(failed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,9 +269,9 @@ def _unwritten(shown: Shown) -> str:
 # --- one for each document ------------------------------------------------------------------------------------------
 
 
-def _each(shown: Shown, summary: Summary, steps: "KeptSteps") -> bool:
-    """A summary of each document, each alone; whether all was read. Raises ItemsFailed where there is one that failed,
-    and StoreError where another run is at the same work."""
+def _each(shown: Shown, summary: Summary, steps: "KeptSteps") -> tuple[bool, tuple[str, ...]]:
+    """A summary of each document, each alone; whether all was read, and the documents that failed. Raises StoreError
+    where another run is at the same work."""
     from longctx.recap import present_path
     from longctx.summarising import within
 
@@ -282,13 +288,16 @@ def _each(shown: Shown, summary: Summary, steps: "KeptSteps") -> bool:
         except LongctxError as error:
             failed.append(path)
             shown.progress.say(f"longctx: {show(path)}: {error}")
-    if failed:
-        raise ItemsFailed(
-            f"{len(failed):,} of {counted(len(documents), 'document')} failed: {', '.join(map(show, failed[:3]))}"
-            + (f" and {len(failed) - 3:,} more" if len(failed) > 3 else ""),
-            "the same command tries those again, and asks for no other",
-        )
-    return all(read)
+            writing.lacks(path, str(error))
+    return all(read), tuple(failed)
+
+
+def _failure(failed: Sequence[str]) -> ItemsFailed:
+    more = f" and {len(failed) - 3:,} more" if len(failed) > 3 else ""
+    return ItemsFailed(
+        f"{counted(len(failed), 'document')} failed: {', '.join(map(show, failed[:3]))}{more}",
+        "the same command tries those again, and asks for no other",
+    )
 
 
 def _document(shown: Shown, summary: Summary, entry: "Entry", steps: "KeptSteps", writing: "Writing") -> bool:
@@ -360,6 +369,14 @@ class Writing:
             stream.write(terminal.plain_footnotes(numbered, show_quotes=form.show_quotes) + "\n")
             stream.flush()
             self._notes += len(answer.citations)
+            self._before = ""
+
+    def lacks(self, path: str, reason: str) -> None:
+        """Say in the text that a document has no summary; JSON holds answers alone."""
+        from longctx.export import inert
+
+        if self._shown.lines is None and not self._shown.form.as_json:
+            self._shown.stream.write(f"{self._before}## {inert(show(path))}\n\nNot summarised: {inert(reason)}\n\n")
             self._before = ""
 
     def keep(self, steps: "KeptSteps", key: str, answer: "Answer") -> None:

@@ -243,8 +243,13 @@ def test_a_document_that_fails_costs_no_other_and_alone_is_asked_again(
     done = run(
         tree, "--per-document", *scripted(EACH.replace("text = 'A light", "fail = 'died'\ntext = 'A light") % "")
     )
-    assert done.code == 7 and "1 of 3 documents failed: light.md" in done.err
+    assert done.code == 7 and "1 document failed: light.md" in done.err
+    assert "## light.md\n\nNot summarised: " in done.out
     assert "## docs/tides.md\n\nTides rise [^2]." in done.out and "## docs/risks.md\n\nA surge [^1]." in done.out
+    script = EACH.replace("text = 'A light", "fail = 'died'\ntext = 'A light") % ""
+    written = home / "papers.md"
+    assert run(tree, "--per-document", *scripted(script), "-o", written).code == 7
+    assert "Tides rise [^2]." in written.read_text() and "## light.md\n\nNot summarised: " in written.read_text()
     only = EACH.split("[[answer]]")[1] % ""
     again = run(tree, "--per-document", "--json", *scripted(f"[[answer]]{only}"))
     assert again.code == 0

@@ -103,7 +103,8 @@ def _item(number: int, item: Item, links: Mapping[str, str], notes: list[str]) -
     if item.answer:
         doubts = {each.n: phrases.doubt(each) for each in phrases.cited(item)}
         yield _said(answer_text(item.answer), tuple((n, label, doubts[n]) for n, label in labels.items()))
-        yield inert(" · ".join(phrases.places(item)))
+        # By their marks: viewers number footnotes anew, in the order in which they come.
+        yield " · ".join(f"[^{labels[n]}] {inert(place)}" for n, place in phrases.places(item))
         yield f"*{inert(' · '.join(phrases.told(item)))}*" if phrases.told(item) else ""
 
 

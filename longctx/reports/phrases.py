@@ -111,10 +111,10 @@ def doubt(evidence: Evidence) -> str:
     return "" if is_sound(evidence) else sign(evidence)
 
 
-def places(item: Item) -> list[str]:
-    """Each citation's number, its sign and place, and its state where it is not sound."""
+def places(item: Item) -> list[tuple[int, str]]:
+    """Each citation's number; its sign and place, and its state where it is not sound."""
     signs = {each.n: (sign(each), is_sound(each)) for each in cited(item)}
-    return [_place(note, *signs[note.n]) for note in notes(item)]
+    return [(note.n, _place(note, *signs[note.n])) for note in notes(item)]
 
 
 def legend(report: Report) -> str:
@@ -246,7 +246,7 @@ _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d(?:\.\d+)?Z")
 
 
 def _place(note: Footnote, mark: str, sound: bool) -> str:
-    return f"{note.n} {mark} {note.place}" + ("" if sound else f" ({note.state})")
+    return f"{mark} {note.place}" + ("" if sound else f" ({note.state})")
 
 
 def _reason(row: Mapping[str, Any]) -> str:

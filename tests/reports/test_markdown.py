@@ -83,8 +83,8 @@ def test_footnotes_are_numbered_by_item_with_their_states() -> None:
 
 def test_each_answer_is_followed_by_its_places() -> None:
     text = to_markdown(a_report())
-    assert "\n\n1 ✓ a1.py:3 · 2 ✓ a0.py:3\n\n*2 citations, 2 verified ·" in text
-    doubtful = "1 ≈ a1.py:3 (near: 90% of it stands there) · 2 ? a0.py:3 (unverified) · 3 \\! a1.py:3"
+    assert "\n\n[^1.1] ✓ a1.py:3 · [^1.2] ✓ a0.py:3\n\n*2 citations, 2 verified ·" in text
+    doubtful = "[^2.1] ≈ a1.py:3 (near: 90% of it stands there) · [^2.2] ? a0.py:3 (unverified) · [^2.3] \\! a1.py:3"
     assert f"\n\n{doubtful} (verified, out of date)\n\n*3 citations" in text
 
 

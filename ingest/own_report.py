@@ -7,6 +7,7 @@ what is no regular file is not.
 import os
 import re
 import stat
+from functools import lru_cache
 
 JOURNAL = "run.jsonl"
 BEGINS = b'{"event":"run","schema":"longctx.run/'  # of a journal of ours
@@ -19,6 +20,14 @@ _FILE = "|".join(map(re.escape, NAMES))
 _PICTURE = r"[0-9a-f]{16}-p[0-9]{1,6}-[0-9a-f]{16}\.jpg"
 _OWN = re.compile(rf"(?:(?:{_FILE})|\.(?:{_FILE}){_UNFINISHED}|{PICTURES}/(?:{_PICTURE}|\.{_PICTURE}{_UNFINISHED}))\Z")
 _READING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+@lru_cache(maxsize=16)
+def files_of(paths: tuple[str, ...]) -> re.Pattern[str]:
+    """What matches the whole of a real path that is one of `paths`, lies below one, or is one not finished yet."""
+    parts = (os.path.split(path) for path in paths)
+    unfinished = (rf"{re.escape(folder.rstrip('/'))}/\.{re.escape(name)}{_UNFINISHED}" for folder, name in parts)
+    return re.compile("|".join((*(rf"{re.escape(path)}(?:/.*)?" for path in paths), *unfinished)), re.DOTALL)
 
 
 class OwnReports:

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ingest.own_report import files_of
+
 IGNORE_FILES = (".gitignore", ".ignore", ".longctxignore")
 OWN_IGNORE_FILE = ".longctxignore"
 VCS_FOLDERS = frozenset({".git", ".hg", ".svn", ".bzr", ".jj", "_darcs", "CVS"})
@@ -184,13 +186,17 @@ class IgnoreTree:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the user asked to leave out or bring back; see the head of this module. `secrets` lets them through."""
+    """What the user asked to leave out or bring back; see the head of this module. `secrets` lets them through.
+
+    `own` are the real paths of what the reader of these files writes itself: never read, whoever names them.
+    """
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     gitignore: bool = True
     secrets: bool = False
+    own: tuple[str, ...] = ()
 
     def includes(self, path: str) -> bool:
         """Whether `--include` names this file."""
@@ -201,6 +207,10 @@ class Selection:
         if self.exclude and _option(self.exclude).ignored(path):
             return True
         return bool(self.only) and not _option(self.only).ignored(path)
+
+    def is_own(self, location: str) -> bool:
+        """Whether the file with this real path is one of the reader's own."""
+        return bool(self.own) and files_of(self.own).fullmatch(location) is not None
 
     def prunes(self, folder: str) -> bool:
         """Whether `--exclude` names this folder ("a/b/"), so that it need not be entered."""

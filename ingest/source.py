@@ -217,6 +217,8 @@ def _files(one: _Input, selection: Selection, heat: bool) -> Iterator[Source | O
         yield refusal
     elif stat.S_ISDIR(status.st_mode):
         yield from _Tree(one, selection, heat=heat).files()
+    elif selection.is_own(one.location):
+        return
     elif stat.S_ISREG(status.st_mode):
         left_out = not one.named and selection.excludes(one.path)
         source = Source(one.path, one.location, signature_of(status), named=one.named)
@@ -275,6 +277,8 @@ class _Tree:
         for found in self._listing():
             if isinstance(found, Outcome):
                 yield from self._named(found)
+            elif self._selection.is_own(f"{self._root}/{found.path}"):
+                continue
             elif self._is_left_out(found.path):
                 self._left_out += 1
             elif (report := self._report(found.path)) is not None:
@@ -406,9 +410,11 @@ class _Tree:
             found = self._target(link.path, listed)
             if isinstance(found, Source):
                 listed.add(found.signature.inode)
-            yield found
+            if found is not None:
+                yield found
 
-    def _target(self, path: str, listed: set[int]) -> Source | Outcome:
+    def _target(self, path: str, listed: set[int]) -> Source | Outcome | None:
+        """What a link leads to; nothing is said of the reader's own files."""
         shown = self._prefix + path
         try:
             os.stat(f"{self._root}/{path}")  # refuses a chain of links so long that realpath would recurse too deep
@@ -420,6 +426,8 @@ class _Tree:
             return Outcome(shown, Status.SPECIAL, "link to a folder: .")
         if not _is_below(location, self._root):
             return Outcome(shown, Status.SPECIAL, f"link leaves the folder: {location}")
+        if self._selection.is_own(location):
+            return None
         target = location.removeprefix(self._root + "/")
         if stat.S_ISREG(status.st_mode) and status.st_ino in listed:
             return Outcome(shown, Status.DUPLICATE, self._prefix + target)

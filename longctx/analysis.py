@@ -24,7 +24,10 @@ ASSUMED_CONTEXT = 8192  # of a server that does not say how much it takes: what 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """How questions are asked: how much is sent, and how the answer is drawn; `quotes` is for the evidence engine."""
+    """How questions are asked: how much is sent, and how the answer is drawn; `quotes` is for the evidence engine.
+
+    `max_tokens_set` says that somebody chose `max_tokens`: a summary, which has a figure of its own, takes it then.
+    """
 
     mode: str = "auto"
     max_tokens: int = 1024
@@ -32,6 +35,7 @@ class Asking:
     top_p: float = 1.0
     seed: int | None = None
     quotes: int = QUOTES_SHOWN
+    max_tokens_set: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ NOTICE = (
     "how to ask one."
 )
 NOTHING = "Nothing there can be quoted as a summary."
-EMPTY = "Nothing was found for it."
+EMPTY, ALL_EMPTY = "Nothing was found for it.", "Nothing was found for any of these: "
 Marks = Mapping[tuple[str, int, int], int]
 
 
@@ -72,7 +72,9 @@ def _citations(corpus: "Corpus", digest: Digest) -> Iterator[Citation]:
 
 
 def markdown(digest: Digest, marks: Marks, style: Style) -> str:
-    """The digest in Markdown; `marks` are the numbers of its citations."""
+    """The digest in Markdown; `marks` are the numbers of its citations. That nothing was found is said once."""
+    if len(digest.groups) > 1 and all(group.is_section and not group.items for group in digest.groups):
+        return f"{ALL_EMPTY}{'; '.join(inline(group.title) for group in digest.groups)}."
     asked_for = [
         _section(group, marks, style, alone=digest.documents == 1) for group in digest.groups if group.is_section
     ]

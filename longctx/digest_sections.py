@@ -17,7 +17,7 @@ from longctx.corpus import index_key
 from longctx.digest import ABOUT, BEGINS, Digest, Group, Item
 from longctx.evidence import Found, Quote
 from longctx.manifest import Entry
-from longctx.query import Query
+from longctx.query import Query, stem, tokens
 from longctx.recap import present_path
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ SAID_MOST = 240  # characters of code
 SAME_DOCUMENT = 0.5  # what a hit elsewhere in its document is worth to an item
 # What is quoted under a heading has so much of the weight of its words, and of two words both.
 LEAST_SHARE, OF_A_HEADING = 0.35, 1.2
+# To a question so much, where its rarest words are not in it: a word is one of them that weighs so much of the rarest.
+MUCH, RAREST = 0.6, 0.95
 NOTHING_BEARS = "Nothing in it bears on the focus by its words: this is the summary without it."
 
 
@@ -69,12 +71,20 @@ class Searched:
         return spread(said, is_project=self.is_project)[:most]
 
     def of_a_question(self, words: str, most: int) -> list[Item]:
-        """What answers a question, best first: what holds as much of it as what is quoted under a heading."""
+        """What answers a question, best first. Behind the best stands only what holds as much of it as what is quoted
+        under a heading, and its rarest words or most of it."""
         query, quoted = self.passages(words).query, self.quotes(words, most)
+        if self.is_project:  # few functions hold the words that ask for them
+            return spread(quoted, is_project=True)[:most]
         said = {each: self._load(index_key(each.entry)).text[each.start : each.end] for each in quoted}
-        shares = {each: query.share(query.found_in(text, each.name, each.path)) for each, text in said.items()}
-        least = 0.0 if self.is_project else _least(query)  # few functions hold the words that ask for them
-        return spread((each for each in quoted if shares[each] >= least), is_project=self.is_project)[:most]
+        held = {each: _held(query, text, each.name, each.path) for each, text in said.items()}
+        enough = [each for each in quoted if query.share(held[each]) >= LEAST_SHARE]
+        bearing = [
+            each
+            for each in enough[1:]
+            if query.share(held[each]) >= _least(query) and bears(query, said[each], each.name)
+        ]
+        return spread((*enough[:1], *bearing))[:most]
 
     def quotes(self, words: str, most: int) -> list[Item]:
         """What search quotes for some words, best first; nothing where too little is said of them."""
@@ -109,8 +119,23 @@ class Searched:
 
 
 def _least(query: Query) -> float:
-    """The share of a heading's or question's weight that what is quoted for it has."""
-    return max(LEAST_SHARE, min(1.0, OF_A_HEADING / max(1, len(query.terms)))) - 1e-6
+    """The share of a heading's or question's weight that what is quoted for it has; no more than all of the words that
+    there are."""
+    present = 1 - query.absent / max(query.weight, 1e-9)
+    return max(LEAST_SHARE, present * min(1.0, OF_A_HEADING / max(1, len(query.terms)))) - 1e-6
+
+
+def bears(query: Query, *texts: str) -> bool:
+    """Whether texts hold one of a question's rarest words, or else most of it."""
+    rarest = max((weight for _, weight in query.terms), default=0.0)
+    held = _held(query, *texts)
+    return any(query.terms[i][1] >= RAREST * rarest for i in held) or query.share(held) >= MUCH
+
+
+def _held(query: Query, *texts: str) -> frozenset[int]:
+    """The terms in texts, also those that become one by a second stemming, as "warnings" and "warning" do."""
+    stems = {stem(stem(word)) for text in texts for word in tokens(text)}
+    return query.found_in(*texts) | {i for i, (term, _) in enumerate(query.terms) if stem(term) in stems}
 
 
 def _behind_headings(document: Document, quote: Quote) -> int:
@@ -123,12 +148,19 @@ _HEADING_LINES = re.compile(r"(?:#{1,6}[ \t][^\n]*+\n\s*+)+")
 
 
 def apart(items: Iterable[Item]) -> list[Item]:
-    """The items in order without those that overlap one before them."""
+    """The items in order without those that overlap one before them, or say the same of the same document."""
     kept = list[Item]()
     for item in items:
-        if all(item.entry != each.entry or item.end <= each.start or each.end <= item.start for each in kept):
+        if not any(_is_one(item, each) for each in kept):
             kept.append(item)
     return kept
+
+
+def _is_one(item: Item, other: Item) -> bool:
+    """Whether a reader of both reads one thing twice: functions like `send` and its twin that waits say the same."""
+    if item.entry != other.entry:
+        return False
+    return item.said == other.said or (item.start < other.end and other.start < item.end)
 
 
 def spread(items: Iterable[Item], *, is_project: bool = False) -> list[Item]:
@@ -175,8 +207,13 @@ def focused(corpus: "Corpus", entries: Sequence[Entry], wide: Digest, plain: Dig
     if not items:
         nothing = Group(focus, (), is_section=True)
         return replace(plain, groups=(nothing, *plain.groups), note=NOTHING_BEARS)
-    near = _near(searched.passages(focus), searched.entries)
-    others = apart((*items, *wide.items))[len(items) :]
+    found = searched.passages(focus)
+    near = _near(found, searched.entries)
+    others = [
+        item
+        for item in apart((*items, *wide.items))[len(items) :]
+        if searched.is_project or bears(found.query, item.said, item.name)
+    ]
     nearest = sorted(others, key=lambda item: -item.worth * near(item))
     ranked = spread(nearest, is_project=searched.is_project)[: most - len(items)]
     kept = {(item.entry, item.start) for item in ranked if near(item) > 0}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ingest.document import Document, Kind
 from longctx import central, modules
 from longctx.digest import ABOUT, BEGINS, Digest, Group, Item
-from longctx.digest_sections import WIDE, focused, sectioned
+from longctx.digest_sections import WIDE, apart, focused, sectioned
 from longctx.manifest import Entry
 from longctx.standing import holds_settings, is_aside, leads, standing
 from longctx.summary_form import Summary
@@ -299,8 +299,7 @@ def _definitions(picked: Sequence[Read], items: dict[str, list[Item]], names: Ma
 
 
 def _explained(read: Read, shown: Sequence[Item], names: Mapping[str, int]) -> list[Item]:
-    items = [_definition(read, each) for each in _chief(read, names)]
-    return [item for item in items if all(item.start >= i.end or i.start >= item.end for i in shown)]
+    return apart((*shown, *(_definition(read, each) for each in _chief(read, names))))[len(shown) :]
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------

@@ -141,21 +141,37 @@ def marked(markdown: str, number: Callable[[int], int | str | None], sign: Calla
     the name of its language only if viewers do no more than colour it. A block that was left open is closed, else all
     that follows would be code.
     """
-    markdown = re.sub(r"\r\n?", "\n", markdown)
-    markdown += _closing(markdown)
-    lines, blocks = markdown.split("\n"), _blocks(markdown)
-    for block in blocks:
-        lines[block.first] = _opening(lines[block.first], block)
-    code = {line for block in blocks for line in range(block.first, block.end)}
 
     def mark(n: int) -> str | None:
         label = number(n)
         return None if label is None else f"[^{label}]{inert(sign(n)) if sign else ''}"
 
+    return _rewritten(markdown, lambda prose: _escaped(prose, mark), _opening)
+
+
+def renumbered(markdown: str, number: Callable[[int], int | None]) -> str:
+    """Markdown with its footnote marks renumbered where `marked` would do it, and else as it is; a block of code that
+    was left open is closed."""
+
+    def mark(match: re.Match[str]) -> str:
+        label = number(int(match["n"])) if match["n"] else None
+        return match[0] if label is None else f"[^{label}]{match['behind'] or ''}"
+
+    return _rewritten(markdown, lambda prose: _MARKS.sub(mark, prose), lambda line, _: line)
+
+
+def _rewritten(markdown: str, prose: Callable[[str], str], opening: "Callable[[str, _Block], str]") -> str:
+    """Markdown with what is no code in it, and the first lines of blocks of code, as these make it."""
+    markdown = re.sub(r"\r\n?", "\n", markdown)
+    markdown += _closing(markdown)
+    lines, blocks = markdown.split("\n"), _blocks(markdown)
+    for block in blocks:
+        lines[block.first] = opening(lines[block.first], block)
+    code = {line for block in blocks for line in range(block.first, block.end)}
     written: list[str] = []
     for is_prose, places in groupby(range(len(lines)), lambda i: i not in code and bool(lines[i].strip(" \t"))):
         group = [lines[i] for i in places]
-        written += _paragraph(group, mark) if is_prose else group
+        written += _paragraph(group, prose) if is_prose else group
     return "\n".join(written)
 
 
@@ -176,8 +192,8 @@ def lowered(markdown: str, under: int) -> str:
     return "\n".join(lines)
 
 
-def _paragraph(lines: Sequence[str], mark: Callable[[int], str | None]) -> Iterator[str]:
-    """Lines without a blank one between them, which may be one paragraph, escaped.
+def _paragraph(lines: Sequence[str], prose: Callable[[str], str]) -> Iterator[str]:
+    """Lines without a blank one between them, which may be one paragraph, as `prose` makes what is no code in them.
 
     Backticks pair over the whole of a paragraph, so one without its like on its line leaves it open what is code from
     there on: it is taken for prose then, as are the lines behind it.
@@ -187,7 +203,7 @@ def _paragraph(lines: Sequence[str], mark: Callable[[int], str | None]) -> Itera
     for line in lines:
         parts = list(_parts(line, has_cells)) if is_sure else [(line, False)]
         is_sure = is_sure and not any(_UNSURE.search(part) for part, is_code in parts if not is_code)
-        yield "".join(part if is_code else _escaped(part, mark) for part, is_code in parts)
+        yield "".join(part if is_code else prose(part) for part, is_code in parts)
 
 
 _DELIMITERS = frozenset(" \t\v\f>|:*+-.)0123456789")  # all that the line below a table's head is made of

@@ -19,7 +19,10 @@ Range = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Defined:
-    """A function or class that others may use: its name, its first line with what it says of itself, and that alone."""
+    """A function or class that others may use: its name, what is to be quoted of it, and what it says of itself.
+
+    The `whole` is its first line with what it says; that alone where both are too long, so that it always holds it.
+    """
 
     name: str
     whole: Range
@@ -54,8 +57,11 @@ def around(document: Document, start: int, end: int) -> Defined | None:
 
 def _defined(text: str, definition: Definition) -> Defined:
     says, line = _said_of(text, definition), _line(text, definition)
-    end = says[1] if says and says[0] >= line[1] and says[1] - line[0] <= LONGEST else line[1]
-    return Defined(definition.name, (line[0], end), says, definition.end - line[0])
+    whole = line
+    if says:
+        whole = min(says[0], line[0]), max(says[1], line[1])
+        whole = whole if whole[1] - whole[0] <= LONGEST else says
+    return Defined(definition.name, whole, says, definition.end - line[0])
 
 
 def uses(text: str) -> set[tuple[str, str]]:

@@ -15,7 +15,7 @@ from longctx.manifest import Entry
 
 QUOTES_SHOWN = 3
 METHOD = (
-    1  # of choosing passages and quotations, in summaries too: to be counted up with every change of what is chosen
+    2  # of choosing passages and quotations, in summaries too: to be counted up with every change of what is chosen
 )
 NOT_FOUND = "Not found in this corpus."
 NOTICE = (

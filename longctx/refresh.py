@@ -6,7 +6,7 @@ manifest is worked out anew each time: a run that was interrupted is simply gone
 
 import sqlite3
 import time
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 
@@ -45,7 +45,7 @@ def refresh(corpus: Corpus, *, index: bool = True, retry: bool = False) -> Gener
     present = corpus.present(run.heat)
     corpus.freeze(lambda entries: updated(corpus, tuple(filter(corpus.holds, entries or corpus.whole)), present))
     if not any(sent(record) for record in corpus.files.values()):
-        raise CorpusError("nothing readable in " + ", ".join(corpus.record.inputs), _why_empty(corpus.files))
+        raise CorpusError("nothing readable in " + ", ".join(corpus.record.inputs), _why_empty(corpus))
     corpus.store.touch(corpus.record)
     if index:
         yield from _bring_index(corpus, renamed=bool(run.changed or run.gone))
@@ -198,10 +198,11 @@ def _same(record: FileRecord, item: Source | Outcome) -> bool:
     return isinstance(item, Source) and item.content is None and item.signature == record.signature
 
 
-def _why_empty(files: Mapping[str, FileRecord]) -> str:
-    if not files:
-        return "the sources hold no files, or every file is excluded"
-    outcomes = [record.outcome for record in files.values()]
+def _why_empty(corpus: Corpus) -> str:
+    if not corpus.files:
+        own = " but the report's own" if corpus.request.selection.own else ""
+        return f"the sources hold no files{own}, or every file is excluded"
+    outcomes = [record.outcome for record in corpus.files.values()]
     first = next((outcome for outcome in outcomes if not is_count(outcome)), None)
     if first is None:
         return "; ".join(dict.fromkeys(outcome.detail for outcome in outcomes))

@@ -65,8 +65,9 @@ class Request:
 
     @property
     def selection_text(self) -> str:
-        """The selection as JSON."""
-        return json.dumps(asdict(self.selection), sort_keys=True)
+        """The selection as JSON; a corpus whose reader writes nothing into it is named without that."""
+        fields = asdict(self.selection)
+        return json.dumps({name: value for name, value in fields.items() if name != "own" or value}, sort_keys=True)
 
     @property
     def has_relative_paths(self) -> bool:
@@ -78,7 +79,7 @@ class Request:
 def request_of(record: CorpusRecord) -> Request:
     """The request that made a stored corpus; text and lists that came from stdin are gone."""
     fields = json.loads(record.selection)
-    patterns = {name: tuple(fields[name]) for name in ("include", "exclude", "only")}
+    patterns = {name: tuple(fields.get(name, ())) for name in ("include", "exclude", "only", "own")}
     selection = Selection(**patterns, gitignore=fields["gitignore"], secrets=fields["secrets"])
     return Request(record.inputs, selection, folder=record.folder, part=record.part)
 

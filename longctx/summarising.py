@@ -170,4 +170,7 @@ def _runs(positions: Sequence[int]) -> list[str]:
 
 
 def _most(engine: "Engine", asking: Asking, length: Length) -> int:
+    """What a summary may have at the most: what somebody chose, else enough for its length."""
+    if asking.max_tokens_set:
+        return asking.max_tokens
     return max(asking.max_tokens, min(length.tokens, _limit(engine) // 4))

@@ -23,7 +23,7 @@ class Length(StrEnum):
 
     @property
     def tokens(self) -> int:
-        """What a model may write for it at the least, each statement with a quote."""
+        """What a model may write for it, where nobody says how much; each statement with a quote."""
         return {Length.SHORT: 768, Length.MEDIUM: 1536, Length.LONG: 4096}[self]
 
 

@@ -4,6 +4,7 @@ Everything that comes from a document or a file name passes `safe_text` or `show
 never as markup. Where stdout is no terminal the plain Markdown is written.
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -34,21 +35,46 @@ def plain_answer(answer: Answer) -> str:
 
 
 def plain_footnotes(answer: Answer, *, show_quotes: bool = False) -> str:
-    """The footnotes of an answer as Markdown that means itself, after a blank line; nothing where it has none."""
+    """The footnotes of an answer as Markdown, after a blank line, as they are read; nothing where it has none."""
     notes = "".join(f"{_footnote(c)}\n{_quoted(c) if show_quotes else ''}" for c in answer.citations)
     return f"\n{notes}" if notes else ""
 
 
 def _footnote(citation: Citation) -> str:
-    from longctx.export import inert
-
-    return f"[^{citation.n}]: {inert(show(citation.place))} ({state(citation)})"
+    return f"[^{citation.n}]: {show(citation.place)} ({state(citation)})"
 
 
 def _quoted(citation: Citation) -> str:
-    from longctx.export import inert
+    return "".join(f"    > {line}\n" for line in safe_text(citation.quote).splitlines())
 
-    return "".join(f"    > {inert(line)}\n" for line in safe_text(citation.quote).splitlines())
+
+def file_footnotes(answer: Answer, *, show_quotes: bool = False) -> str:
+    """The footnotes of an answer for a file that viewers render: places and quotes are code, which means nothing. The
+    full stop keeps viewers that know no footnotes from taking one for a link's definition."""
+    notes = "".join(
+        f"[^{c.n}]: {_code_span(show(c.place))} ({state(c)}).\n{_fenced(c.quote) if show_quotes else ''}"
+        for c in answer.citations
+    )
+    return f"\n{notes.rstrip()}\n" if notes else ""
+
+
+def _code_span(line: str) -> str:
+    ticks = _ticks(line, 1)
+    pad = " " if line.startswith(("`", " ")) or line.endswith(("`", " ")) else ""
+    return f"{ticks}{pad}{line}{pad}{ticks}"
+
+
+def _fenced(quote: str) -> str:
+    """A block of code that belongs to the footnote above it, and where there are no footnotes is one all the same."""
+    text = safe_text(quote)
+    fence = _ticks(text, 3)
+    lines = [f"    {line}".rstrip() for line in (fence, *text.splitlines(), fence)]
+    return "\n".join(["", *lines, ""]) + "\n"
+
+
+def _ticks(text: str, least: int) -> str:
+    """More backticks than stand together anywhere in it."""
+    return "`" * max(least, *(len(run) + 1 for run in re.findall("`+", text)), 0)
 
 
 def state(citation: Citation) -> str:

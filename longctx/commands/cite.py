@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import chdir
 from dataclasses import replace
 from glob import has_magic
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -87,9 +88,21 @@ def _saved(file: str) -> "list[SavedAnswer]":
 def _content(file: str) -> bytes:
     """What was saved; of a report's folder its JSON."""
     if os.path.isdir(file):
-        file = os.path.join(file, REPORT_NAME)
+        return _report(Path(file) / REPORT_NAME)
     too_large = UsageError(f"{file} has more than {LARGEST_BYTES >> 20} MiB", "is it a saved answer?")
     return read_source(file, file, LARGEST_BYTES, too_large)
+
+
+def _report(path: Path) -> bytes:
+    """A report's JSON; what lies in a folder was not named by the user, and may be a pipe that nobody writes to."""
+    from ingest.naming import show
+    from longctx.reports.manifest_values import NotRead
+    from longctx.reports.regular_file import regular_content
+
+    try:
+        return regular_content(path, LARGEST_BYTES)
+    except NotRead as error:
+        raise UsageError(f"{show(str(path))}: {error}", "name a report's folder, or a saved answer") from error
 
 
 def _at(chosen: Chosen, sources: "list[str] | Request", answers: "Sequence[SavedAnswer]") -> "list[list[Checked]]":

@@ -84,6 +84,7 @@ class EngineOptions:
             temperature=configured.temperature,
             seed=self.seed,
             quotes=quotes,
+            max_tokens_set="max_tokens" in configured.origins,
         )
 
 

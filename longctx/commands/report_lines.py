@@ -12,17 +12,18 @@ from ingest.naming import show
 from ingest.own_report import PICTURES
 from longctx.commands.faces import Progress
 from longctx.commands.prefixes import counted
+from longctx.digest_answer import EMPTY
 from longctx.durations import duration
 from longctx.events import Notice, Planned
 from longctx.narration import ProgressLine
 from longctx.reports import items, run_events
-from longctx.reports.report import Item, Kind, State
+from longctx.reports.report import Item, State
 
 if TYPE_CHECKING:
     from longctx.events import AnswerEvent
     from longctx.reports.run import Run
 
-ID_SHOWN, WORDS_SHOWN, ERROR_SHOWN, NAMED = 60, 48, 240, 12
+WORDS_SHOWN, ERROR_SHOWN, NAMED = 48, 240, 12
 LEAST_SHOWN_S = 0.1
 HEADING = re.compile(r"\s*(?:#{1,6}\s|```|~~~|\*\*.*\*\*:?\s*$|(?:`[^`]*` in )?`[^`]*`\s*$|>?\s*#)")
 NAMED_FIRST = re.compile(r"^(\s*[-*>]?\s*)`[^`]*`(?:, `[^`]*`)*: ")
@@ -124,16 +125,16 @@ def item_line(number: int, of: int, item: Item) -> str:
 
 
 def _first_statement(answer: Mapping[str, Any]) -> str:
-    """The first line of an answer that says something, without its marks: no heading, no name of a file alone."""
+    """The first line of an answer that says something, without its marks: no heading, no name of a file alone, and
+    that nothing was found only where there is no more."""
     lines = items.said(str(answer.get("answer_markdown", ""))).splitlines()
-    words = (MARKUP.sub("", NAMED_FIRST.sub(r"\1", line)).strip() for line in lines if not HEADING.match(line))
-    return next(filter(None, words), " ".join(map(str.strip, lines[:1])))
+    told = (MARKUP.sub("", NAMED_FIRST.sub(r"\1", line)).strip() for line in lines if not HEADING.match(line))
+    words = sorted(filter(None, told), key=EMPTY.__eq__)
+    return next(iter(words), " ".join(map(str.strip, lines[:1])))
 
 
 def _name(item: Item) -> str:
-    """An item's id, that of a document with its path as the title has it; of a long one its end, where paths differ."""
-    shown = show(f"{items.SUMMARY}/{item.title}" if item.kind is Kind.DOCUMENT else item.id)
-    return shown if len(shown) <= ID_SHOWN else f"…{shown[1 - ID_SHOWN :]}"
+    return items.printed(item.id, item.kind, item.title)
 
 
 def _cites(item: Item) -> str:
@@ -196,7 +197,10 @@ def failures(rows: Sequence[Item]) -> str:
 
 
 def left_alone(run: "Run") -> Iterator[str]:
-    """Names the items that failed before and were not to be asked now."""
+    """Names the items that failed and have their answers from before, and those that were not to be asked now."""
+    if run.in_vain:
+        stay = "its answer from before stays" if len(run.in_vain) == 1 else "their answers from before stay"
+        yield f"{counted(len(run.in_vain), 'item')} failed when asked again; {stay}: {_names(run.in_vain)}"
     wanted = {item.id for item in run.wanted}
     if others := [item for item in run.items if item.state is State.FAILED and item.id not in wanted]:
         yield f"{counted(len(others), 'item')} failed before, and not asked now: {_names(others)}"

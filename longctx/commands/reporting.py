@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from longctx.settings import Settings
 
 SCHEMA = "longctx.run-summary/1"
+ANEW = "--only ID --force"
 PROGRAM = f"longctx {__version__}"
 
 
@@ -86,10 +87,8 @@ def carry_out(manifest: Path, chosen: Chosen, engines: EngineOptions, wanted: "W
             is_stopped = not _answered(writer, progress)
             _told(writer, progress, as_json=wanted.as_json)
     if is_stopped:
-        done = sum(item.state is State.DONE for item in writer.run.items)
-        what = f"interrupted; {done:,} of {counted(len(writer.run.items), 'item')} done and kept"
-        raise Interrupted(what, f"{_again(wanted)} goes on")
-    if failed := failures(writer.run.wanted):
+        raise Interrupted(*_stopped(writer, wanted))
+    if failed := failures(writer.run.outcomes):
         raise ItemsFailed(failed, _hint(writer.run, wanted))
 
 
@@ -98,8 +97,22 @@ def _again(wanted: "Wanted") -> str:
     return "the same command without --force" if wanted.force else "the same command"
 
 
+def _stopped(writer: "Writer", wanted: "Wanted") -> tuple[str, str]:
+    """How far it was when it was stopped, and what to do."""
+    rows = writer.run.items
+    if wanted.force and all(item.state is State.DONE for item in writer.run.wanted):
+        what = f"interrupted; {writer.settled:,} of {counted(writer.asked, 'item')} asked anew"
+        return what, f"the others are as they were: {ANEW} asks them"
+    done = sum(item.state is State.DONE for item in rows)
+    return f"interrupted; {done:,} of {counted(len(rows), 'item')} done and kept", f"{_again(wanted)} goes on"
+
+
 def _hint(run: Run, wanted: "Wanted") -> str:
     """What to do about items that failed."""
+    if all(item.state is State.DONE for item in run.wanted):
+        return f"their answers from before stay: {ANEW} asks these again"
+    if run.in_vain:
+        return f"{_again(wanted)} asks again what has no answer, {ANEW} the others"
     if run.engine.kind == QUOTES and all(item.schema is not None for item in run.wanted if item.state is State.FAILED):
         return "a schema needs a model: `longctx engine doctor` says how to ask one"
     pending = any(item.state is State.PENDING for item in run.wanted)
@@ -111,30 +124,43 @@ class Writer:
 
     def __init__(self, run: Run, journal: Journal, past: records.Past, frame: Frame, outputs: Outputs) -> None:
         self.run, self.outputs = run, outputs
-        self.asked = 0
+        self.asked = self.settled = 0
+        self._is_begun = False
         self._journal, self._past, self._frame = journal, past, frame
         self._begun_s = time.time()
 
     def begin(self, agenda: Agenda) -> None:
         """Say in the journal that a run begins, and write the report before its first item."""
         self.asked = sum(agenda.asked.values())
+        self._say_begun()
+        self.write()
+
+    def write(self) -> None:
+        """Write the report as it is by now, where the journal says that it is one."""
+        if not self._journal.lines:
+            self._say_begun()
+        rows = self.run.items
+        self.outputs.write(self._frame.report(rows, made(PROGRAM, self._past, self._begun_s, time.time())))
+
+    def _say_begun(self) -> None:
         engine = {name: text for name, text in asdict(self.run.engine).items() if text}
         at = round(self._begun_s, 3)
         row = records.Began(schema=records.SCHEMA, program=PROGRAM, at=at, engine=engine, items=self.asked)
         self._journal.append(records.plain(row))
-        self.write()
+        self._is_begun = True
 
-    def write(self) -> None:
-        """Write the report as it is by now."""
-        rows = self.run.items
-        self.outputs.write(self._frame.report(rows, made(PROGRAM, self._past, self._begun_s, time.time())))
+    def settle(self) -> None:
+        """One more item that was asked has its result; write the report where that would not slow the run down."""
+        self.settled += 1
+        if self.outputs.is_due:
+            self.write()
 
     def end(self) -> None:
         """Write the report, and say in the journal that the run has ended; nothing interrupts that."""
         with undisturbed():
             self.run.conclude()
             self.write()
-            if self.asked:
+            if self._is_begun:
                 states = [item.state for item in self.run.items]
                 done, failed = states.count(State.DONE), states.count(State.FAILED)
                 self._journal.append(records.plain(records.Ended(at=round(time.time(), 3), done=done, failed=failed)))
@@ -188,7 +214,7 @@ def _picked(ordered: Ordered) -> "Picked":
 
 def _request(ordered: Ordered) -> "Request":
     """What is read: the manifest's sources from its folder on, or those that were typed."""
-    from longctx.reports.manifest_names import check_sources
+    from longctx.reports.manifest_names import check_own, check_sources
     from longctx.reports.sources import with_rules
 
     chosen, loaded = ordered.chosen, ordered.loaded
@@ -204,6 +230,7 @@ def _request(ordered: Ordered) -> "Request":
     rules = Selection(include, exclude, only)
     own = [str(ordered.folder / name) for name in (*NAMES, PICTURES)]
     own.append(os.path.join(loaded.folder, os.path.basename(loaded.path)))
+    check_own(loaded, request, own, typed=not from_manifest)
     return with_rules(request, loaded.manifest.corpus, rules, own)
 
 
@@ -220,9 +247,10 @@ def _opened(
         folder = stack.enter_context(opened(ordered.folder, typed=ordered.wanted.output is not None))
         if said := other_files(folder):
             progress.say(f"longctx: {said}")
-        journal = stack.enter_context(Journal(place, BEGINS, folder.descriptor))
-        sweep(folder)
-        past = records.read(journal, str(place))
+        with progress.during("reading what was done before"):
+            journal = stack.enter_context(Journal(place, BEGINS, folder.descriptor))
+            sweep(folder)
+            past = records.read(journal, str(place))
         if ordered.remark:
             progress.say(ordered.remark)
         progress.say(picked.why)
@@ -270,8 +298,8 @@ def _answered(writer: Writer, progress: ReportProgress) -> bool:
             match event:
                 case Agenda() if event.asked:
                     writer.begin(event)
-                case Settled() if event.was_asked and writer.outputs.is_due:
-                    writer.write()
+                case Settled(was_asked=True):
+                    writer.settle()
             progress.told(event)
     except KeyboardInterrupt:
         writer.end()
@@ -299,6 +327,7 @@ def _summary(writer: Writer) -> dict[str, Any]:
         "done": sum(item.state is State.DONE for item in rows),
         "asked": writer.asked,
         "failed": [{"id": item.id, "error": item.error} for item in rows if item.state is State.FAILED],
+        "failed_anew": [{"id": item.id, "error": item.error} for item in writer.run.in_vain],
         "pending": [item.id for item in rows if item.state is State.PENDING],
         "outputs": [str(path) for path in writer.outputs.paths],
     }

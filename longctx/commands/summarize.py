@@ -212,19 +212,21 @@ def _face(shown: Shown) -> "Face":
     if shown.form.as_json:
         return LastFace(shown.progress, lambda answer: _write_json(answer, shown.stream, indent=2))
     if shown.is_file:
-        return LastFace(shown.progress, lambda answer: _end(_inert(answer), shown))
+        return LastFace(
+            shown.progress, lambda answer: _end(_said(answer, {c.n: c.n for c in answer.citations}, shown), shown)
+        )
     return TextFace(shown.stream, shown.progress, lambda answer: _end(answer, shown))
 
 
-def _inert(answer: "Answer", numbers: Mapping[int, int] | None = None) -> "Answer":
-    """The answer as a file has it: what a model or a document says sets no link and no picture; marks are renumbered
-    where there are `numbers` for them."""
-    from longctx.export import marked
+def _said(answer: "Answer", numbers: Mapping[int, int], shown: Shown) -> "Answer":
+    """The answer with these numbers, as it is read behind a pipe; as a file has it, what a model or a document says
+    sets no link and no picture."""
+    from longctx.export import marked, renumbered
 
-    numbers = {each.n: each.n for each in answer.citations} if numbers is None else numbers
+    write = marked if shown.is_file else renumbered
     return replace(
         answer,
-        answer_markdown=marked(answer.answer_markdown, numbers.get),
+        answer_markdown=write(answer.answer_markdown, numbers.get),
         citations=tuple(replace(each, n=numbers[each.n]) for each in answer.citations),
     )
 
@@ -255,10 +257,17 @@ def _end(answer: "Answer", shown: Shown) -> None:
         color, quotes = opened.configured.color, shown.form.show_quotes
         terminal.print_footnotes(answer, opened.corpus.location, color, show_quotes=quotes)
     else:
-        stream.write(terminal.plain_footnotes(answer, show_quotes=shown.form.show_quotes))
+        stream.write(_footnotes(answer, shown))
     stream.flush()
     for line in ending_lines(answer, opened.dialogue.session):
         shown.progress.say(line)
+
+
+def _footnotes(answer: "Answer", shown: Shown) -> str:
+    from longctx import terminal
+
+    write = terminal.file_footnotes if shown.is_file else terminal.plain_footnotes
+    return write(answer, show_quotes=shown.form.show_quotes)
 
 
 def _unwritten(shown: Shown) -> str:
@@ -281,14 +290,19 @@ def _each(shown: Shown, summary: Summary, steps: "KeptSteps") -> tuple[bool, tup
     writing, failed, read = Writing(shown), list[str](), list[bool]()
     for number, (path, entry) in enumerate(documents, start=1):
         shown.progress.say(f"document {number:,} of {len(documents):,}: {show(path)}")
+        made = list["Answer"]()
         try:
-            read.append(_document(shown, replace(summary, scope=Scope((path,))), entry, steps, writing))
+            read.append(_document(shown, replace(summary, scope=Scope((path,))), entry, steps, writing, made))
         except StoreError:
             raise
         except LongctxError as error:
             failed.append(path)
             shown.progress.say(f"longctx: {show(path)}: {error}")
-            writing.lacks(path, str(error))
+            writing.lacks(path, str(error), made)
+        except KeyboardInterrupt:
+            if made and made[-1].ending == "interrupted":
+                writing.lacks(path, "interrupted", made)
+            raise
     return all(read), tuple(failed)
 
 
@@ -300,8 +314,11 @@ def _failure(failed: Sequence[str]) -> ItemsFailed:
     )
 
 
-def _document(shown: Shown, summary: Summary, entry: "Entry", steps: "KeptSteps", writing: "Writing") -> bool:
-    """One document's summary, from an earlier run where that has made it; whether all of it was read."""
+def _document(
+    shown: Shown, summary: Summary, entry: "Entry", steps: "KeptSteps", writing: "Writing", made: "list[Answer]"
+) -> bool:
+    """One document's summary, from an earlier run where that has made it; whether all of it was read. `made` is what
+    there is of it, also where that ends in an error."""
     from longctx.summarising import summarise
 
     opened, key = shown.opened, _key(shown.opened, summary, entry)
@@ -309,16 +326,17 @@ def _document(shown: Shown, summary: Summary, entry: "Entry", steps: "KeptSteps"
     if known is not None:
         writing.write(replace(known, corpus=writing.corpus))
         return True
-    made = list["Answer"]()
 
     def tell(event: AnswerEvent) -> None:
         if isinstance(event, Answered):
             made.append(replace(event.answer, question_id=summary.scope.paths[0]))
             event = replace(event, answer=made[-1])
-        (shown.lines or LastFace(shown.progress, writing.write)).tell(event)
+        (shown.lines or shown.progress).tell(event)
 
     follow(summarise(opened.corpus, opened.engine, opened.asking, summary, steps=steps, entries=[entry]), tell)
     (answer,) = made
+    if shown.lines is None:
+        writing.write(answer)
     if opened.engine and is_whole(answer) and answer.ending in ("stop", "length"):
         writing.keep(steps, key, answer)
     return is_whole(answer)
@@ -355,29 +373,45 @@ class Writing:
 
     def write(self, answer: "Answer") -> None:
         """Write a summary that is there, in the form that was asked for."""
-        from longctx import terminal
         from longctx.answer import to_json
 
-        stream, form = self._shown.stream, self._shown.form
         if self._shown.lines is not None:
             self._shown.lines.write({"event": "result", **to_json(answer)})
-        elif form.as_json:
-            _write_json(answer, stream)
+        elif self._shown.form.as_json:
+            _write_json(answer, self._shown.stream)
         else:
-            numbered = _inert(answer, {each.n: self._notes + n for n, each in enumerate(answer.citations, start=1)})
-            stream.write(f"{self._before}## {_heading(answer)}\n\n{safe_text(numbered.answer_markdown)}\n")
-            stream.write(terminal.plain_footnotes(numbered, show_quotes=form.show_quotes) + "\n")
-            stream.flush()
-            self._notes += len(answer.citations)
-            self._before = ""
+            self._put(answer.question_id or answer.question, "", answer)
 
-    def lacks(self, path: str, reason: str) -> None:
-        """Say in the text that a document has no summary; JSON holds answers alone."""
+    def lacks(self, path: str, reason: str, made: "Sequence[Answer]" = ()) -> None:
+        """Say in the text that a document has no summary, above what was `made` of it; JSON holds answers alone, each
+        with how it ended."""
+        if self._shown.lines is not None:
+            return
+        if self._shown.form.as_json:
+            for answer in made:
+                _write_json(answer, self._shown.stream)
+            return
+        cut = "\nWhat there is of it, cut off:\n\n" if made else ""
+        self._put(path, f"Not summarised: {self._line(reason)}\n{cut}", *made)
+
+    def _put(self, path: str, said: str, *answers: "Answer") -> None:
+        """A heading, what is said, and the answers with their footnotes."""
+        stream = self._shown.stream
+        stream.write(f"{self._before}## {self._line(path)}\n\n{said}")
+        for answer in answers:
+            numbers = {each.n: self._notes + n for n, each in enumerate(answer.citations, start=1)}
+            numbered = _said(answer, numbers, self._shown)
+            stream.write(f"{safe_text(numbered.answer_markdown)}\n{_footnotes(numbered, self._shown)}")
+            self._notes += len(numbers)
+        stream.write("\n")
+        stream.flush()
+        self._before = ""
+
+    def _line(self, text: str) -> str:
+        """A name or a reason on one line; in a file it means itself."""
         from longctx.export import inert
 
-        if self._shown.lines is None and not self._shown.form.as_json:
-            self._shown.stream.write(f"{self._before}## {inert(show(path))}\n\nNot summarised: {inert(reason)}\n\n")
-            self._before = ""
+        return inert(show(text)) if self._shown.is_file else show(text)
 
     def keep(self, steps: "KeptSteps", key: str, answer: "Answer") -> None:
         """Keep a summary for a later run; that it can't be is said once."""
@@ -390,9 +424,3 @@ class Writing:
             if not self._unkept:
                 self._unkept = unkept(error)
                 self._shown.progress.say(self._unkept)
-
-
-def _heading(answer: "Answer") -> str:
-    from longctx.export import inert
-
-    return inert(show(answer.question_id or answer.question))

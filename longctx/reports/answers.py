@@ -79,6 +79,16 @@ def judged(work: Work, result: "Result") -> "Result":
     return msgspec.structs.replace(result, state=State.FAILED, error=error)
 
 
+def remarked(result: "Result", error: str) -> "Result":
+    """The result with a remark that its item failed when it was asked again."""
+    import msgspec
+
+    if result.answer is None:
+        return result
+    warnings = [*result.answer["warnings"], f"asked again, and failed: {error}; this is the answer from before"]
+    return msgspec.structs.replace(result, answer={**result.answer, "warnings": warnings})
+
+
 def fault(work: Work, result: "Result") -> str:
     """What an answer lacks where all that it cites has to be verified; nothing where it is as it should be."""
     if not work.require_verified:

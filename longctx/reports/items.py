@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary"  # of all; that of a document has a slash and its path behind it, as no question's id has
 TITLE_MOST = 120
+PRINTED_MOST = 60
 EARLIER_MOST = 8000  # characters of an answer in a question that refers to it
 REFERENCE = re.compile(r"\{\{\s*answers\.([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s*\}\}")
 MARK = re.compile(r"[ \t]*\[\^\d+\]")
@@ -118,15 +119,26 @@ def to_be_done(works: Sequence[Work]) -> list[Work]:
 
 
 def chosen(works: Sequence[Work], wanted: Iterable[str]) -> frozenset[str]:
-    """The ids that were asked for; a document may be named by its path. Raises UsageError for one that there is not."""
-    known = {work.id for work in works}
-    found = {
-        name if (name := whole(given)) in known else f"{SUMMARY}/{name.removeprefix('./')}": name for given in wanted
-    }
-    for identity, name in found.items():
-        if identity not in known:
+    """The ids that were asked for. An item may be named as it is printed, and a document by its path or title, where
+    only one is called so. Raises UsageError for one that there is not."""
+    called = _called(works)
+    found = set[str]()
+    for name in map(whole, wanted):
+        identities = called.get(name) or called.get(f"{SUMMARY}/{name.removeprefix('./')}") or ()
+        if not identities:
             raise _unknown(name, works)
+        if len(identities) > 1:
+            listed = ", ".join(map(show, identities[:8]))
+            raise UsageError(f"{len(identities):,} items are called {show(name)}", f"name one of {listed}")
+        found.update(identities)
     return frozenset(found)
+
+
+def printed(identity: str, kind: Kind, title: str) -> str:
+    """An item's name in a line: its id, of a document with its path as the title has it; of a long one its end, where
+    paths differ."""
+    shown = show(f"{SUMMARY}/{title}" if kind is Kind.DOCUMENT else identity)
+    return shown if len(shown) <= PRINTED_MOST else f"…{shown[1 - PRINTED_MOST :]}"
 
 
 def filled(work: Work, answers: Mapping[str, str], tag: str) -> str:
@@ -250,6 +262,17 @@ def _told(answer: str, tag: str) -> str:
     """An earlier answer as it is told: without its marks, no longer than it may be, and without the corpus's tag."""
     told = said(answer)
     return (told if len(told) <= EARLIER_MOST else f"{told[: EARLIER_MOST - 1].rstrip()}…").replace(tag, "…")
+
+
+def _called(works: Sequence[Work]) -> dict[str, list[str]]:
+    """The ids of items by what they may be called; what is one's id is no other's name."""
+    names: dict[str, list[str]] = {}
+    for work in works:
+        title = f"{SUMMARY}/{work.title}"
+        own = (title, show(title)) if work.kind is Kind.DOCUMENT else ()
+        for name in {*own, printed(work.id, work.kind, work.title)}:
+            names.setdefault(name, []).append(work.id)
+    return names | {work.id: [work.id] for work in works}
 
 
 def _unknown(name: str, works: Sequence[Work]) -> UsageError:

@@ -36,36 +36,56 @@ class Known:
         self._checked: dict[str, Result | None] = {}
         self._texts: dict[str, Document | None] = {}
         self._names = _names(corpus)
-        self._before: dict[str, list[Parts]] = {}
-        for result in past.results.values():
-            if result.state is State.DONE:
-                self._before.setdefault(result.id, []).append(result.parts)
+        self._failed: dict[str, str] = {}
 
     def parts(self, work: Work, said: Said) -> Parts:
         """What the answer to an item depends on; `said` are the answers that it refers to."""
         return Parts(asked=items.asked_digest(work, said), **self._constant)
 
     def of(self, work: Work, said: Said) -> "Result | None":
-        """What was found of an item before, where all that it depends on is as it was and what it cites stands."""
+        """What was found of an item before, where all that it depends on is as it was and what it cites stands.
+
+        An answer counts before a failure that came after it, and says so.
+        """
         key = self.parts(work, said).key
         if key not in self._checked:
-            result = self._past.results.get(key)
-            is_its_own = result is not None and result.id == work.id
-            self._checked[key] = self._standing(result) if result is not None and is_its_own else None
+            self._checked[key] = self._found(work, key)
         result = self._checked[key]
-        return None if result is None else answers.judged(work, result)
+        if result is None or result.state is State.FAILED or key not in self._failed:
+            return result
+        return answers.remarked(result, self._failed[key])
+
+    def note(self, result: "Result") -> None:
+        """Remember a failure: the answer that was found before says that it came."""
+        if result.state is State.FAILED:
+            self._failed[result.key] = result.error
 
     def why(self, work: Work, said: Said, *, is_complete: bool) -> str:
         """Why an item is asked, in a few words; not `is_complete` where answers that it refers to are still to come."""
         if not is_complete:
-            return WAITS if work.id in self._before else NEW
+            return WAITS if work.id in self._past.parts else NEW
         if self.of(work, said) is not None:
             return AGAIN
         parts = self.parts(work, said)
         if parts.key in self._past.results:
             return FALLEN
-        before = self._before.get(work.id)
+        before = self._past.parts.get(work.id)
         return parts.changed(before) if before else NEW
+
+    def _found(self, work: Work, key: str) -> "Result | None":
+        """The last answer that is as it has to be, or else the last failure."""
+        failed = None
+        for result in self._past.results.of(key):
+            if result.id != work.id:
+                continue
+            stands = self._standing(result)
+            found = answers.judged(work, stands or result)
+            if stands and found.state is State.DONE:
+                return found
+            if key not in self._failed:
+                self.note(found)
+            failed = failed or (found if stands else None)
+        return failed
 
     def _standing(self, result: "Result") -> "Result | None":
         """The result with what it cites as that stands in the corpus; None where it does not."""

@@ -42,15 +42,11 @@ class PictureFiles(AbstractContextManager["PictureFiles"]):
             return None
         return content if content and _MARKED.match(content) else None
 
-    def marked(self, name: str) -> tuple[bool, ...] | None:
-        """Which passages are marked on a picture; None where there is none."""
-        content = self.read(name)
-        found = _MARKED.match(content) if content else None
-        return tuple(sign == ord("1") for sign in found[1]) if found else None
-
-    def write(self, name: str, jpeg: bytes, marked: tuple[bool, ...]) -> None:
-        """Keep a picture. Raises OSError."""
-        self._opened(make=True).write(name, _commented(jpeg, marked))
+    def write(self, name: str, jpeg: bytes, marked: tuple[bool, ...]) -> bytes:
+        """Keep a picture; what it is on the disk. Raises OSError."""
+        content = _commented(jpeg, marked)
+        self._opened(make=True).write(name, content)
+        return content
 
     def sweep(self) -> None:
         """Remove what a run that was killed had not finished."""
@@ -67,6 +63,12 @@ class PictureFiles(AbstractContextManager["PictureFiles"]):
         if self._folder is None:
             self._folder = self._report.below(PICTURES, make=make)
         return self._folder
+
+
+def marked_on(picture: bytes) -> tuple[bool, ...]:
+    """Which passages are marked on a picture of ours."""
+    found = _MARKED.match(picture)
+    return tuple(sign == ord("1") for sign in found[1]) if found else ()
 
 
 def _commented(jpeg: bytes, marked: tuple[bool, ...]) -> bytes:

@@ -1,8 +1,8 @@
 """Pictures of the cited pages of PDFs, each with its passages marked, as files of a report's folder.
 
 They are drawn in a limited process, of files that are as they were when they were cited; whatever goes wrong with one
-is a note at its citation. A report has no more than MOST. What is drawn is the part of a page with its passages, in the
-page's full width.
+is a note at its citation. One that is there is taken where it was drawn here, see `drawn_here`. A report has no more
+than MOST. What is drawn is the part of a page with its passages, in the page's full width.
 """
 
 import hashlib
@@ -21,9 +21,10 @@ from ingest.outcome import ReadFailure, Status
 from ingest.picture import MarkedPage, MarkedPages
 from ingest.source import STDIN_PATH
 from longctx.corpus import Corpus
+from longctx.reports.drawn_here import FILE, DrawnHere
 from longctx.reports.evidence import cited_document
 from longctx.reports.own_folder import OwnFolder
-from longctx.reports.picture_files import PictureFiles
+from longctx.reports.picture_files import PictureFiles, marked_on
 from longctx.reports.plain import whole
 from longctx.reports.report import Evidence
 
@@ -44,6 +45,7 @@ class PagePictures(AbstractContextManager["PagePictures"]):
 
     def __init__(self, folder: OwnFolder, corpus: Corpus, password: str | None) -> None:
         self._files = PictureFiles(folder)
+        self._here = DrawnHere(corpus.paths.state / FILE)
         self._corpus = corpus
         self._password = password
         self._pages = MarkedPages()
@@ -74,8 +76,9 @@ class PagePictures(AbstractContextManager["PagePictures"]):
         return tuple(done)
 
     def read(self, name: str) -> bytes | None:
-        """The picture of that name; None where there is none, or the name is not one of ours."""
-        return self._files.read(name)
+        """The picture of that name; None where there is none that was drawn here."""
+        content = self._files.read(name)
+        return content if content and self._here.has(name, content) else None
 
     def _drawn_page(self, those: Sequence[Evidence], documents: dict[str, Document | None]) -> list[Evidence]:
         """The evidence on one page with its picture."""
@@ -83,7 +86,8 @@ class PagePictures(AbstractContextManager["PagePictures"]):
         if name not in self._names and len(self._names) >= MOST:
             return _without(those, TOO_MANY)
         try:
-            marked = self._files.marked(name) or self._draw(name, those, documents)
+            kept = self.read(name)
+            marked = marked_on(kept) if kept else self._draw(name, those, documents)
         except ReadFailure as failure:
             return _without(those, show(failure.detail or str(failure.status)))
         except OSError as error:
@@ -101,7 +105,7 @@ class PagePictures(AbstractContextManager["PagePictures"]):
         drawn = self._marked_page(location, those, documents[digest])
         if drawn.digest != digest:
             raise ReadFailure(Status.CHANGED, CHANGED)
-        self._files.write(name, drawn.jpeg, drawn.marked)
+        self._here.add(name, self._files.write(name, drawn.jpeg, drawn.marked))
         return drawn.marked
 
     def _marked_page(self, location: str, those: Sequence[Evidence], document: Document | None) -> MarkedPage:

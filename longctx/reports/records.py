@@ -4,7 +4,7 @@ Nothing in it is believed before its shape is checked, and nothing is passed ove
 a newer version, or by something else.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -87,36 +87,39 @@ class _Answer(msgspec.Struct):
 Record = Began | Ended | Result
 
 
-class Past(msgspec.Struct, frozen=True, kw_only=True):
-    """What earlier runs left: the last result of each key, the last done one of each item, and when they ran."""
+class Results:
+    """Results by their keys, made of their lines when they are asked for: only few of a long journal's are."""
 
-    results: Mapping[str, Result]
-    done: Mapping[str, Result]
+    def __init__(self) -> None:
+        self._lines: dict[str, list[tuple[bytes, str]]] = {}
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._lines
+
+    def of(self, key: str) -> Iterator[Result]:
+        """The results of a key, the last first."""
+        for line, where in reversed(self._lines.get(key, ())):
+            found = _record(line, where)
+            assert isinstance(found, Result), "what is kept is one"
+            yield found
+
+    def put(self, key: str, line: bytes, where: str) -> None:
+        """Remember where a result stands."""
+        self._lines.setdefault(key, []).append((line, where))
+
+
+class Past(msgspec.Struct, frozen=True, kw_only=True):
+    """What earlier runs left: the results, what the done ones of each item were of, and when the runs were."""
+
+    results: Results
+    parts: Mapping[str, Sequence[Parts]]
     begun: tuple[float, ...] = ()
     wall_s: float = 0.0
 
 
-class _Results(Mapping[str, Result]):
-    """Results that are made of their lines when they are asked for: only few of a long journal's are."""
-
-    def __init__(self) -> None:
-        self.lines: dict[str, tuple[bytes, str]] = {}
-
-    def __getitem__(self, key: str) -> Result:
-        found = _record(*self.lines[key])
-        assert isinstance(found, Result), "what is kept is one"
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.lines)
-
-    def __len__(self) -> int:
-        return len(self.lines)
-
-
 def read(journal: Journal, path: str) -> Past:
     """The records of a journal; raises StoreError where one is none of ours."""
-    results, done = _Results(), _Results()
+    results, parts = Results(), dict[str, list[Parts]]()
     begun, spent, last = list[float](), 0.0, 0.0
     for number, line in enumerate(journal.lines, start=1):
         if line.startswith(STEP):  # see `longctx.steps`
@@ -127,12 +130,12 @@ def read(journal: Journal, path: str) -> Past:
                 begun.append(at)
                 last = at
             case Result():
-                results.lines[record.key] = line, where
+                results.put(record.key, line, where)
                 if record.state is State.DONE:
-                    done.lines[record.id] = line, where
+                    parts.setdefault(record.id, []).append(record.parts)
         if isinstance(record, Result | Ended):
             spent, last = spent + max(0.0, record.at - last), record.at
-    return Past(results=results, done=done, begun=tuple(begun), wall_s=spent)
+    return Past(results=results, parts=parts, begun=tuple(begun), wall_s=spent)
 
 
 def plain(record: Record) -> dict[str, Any]:
@@ -143,7 +146,7 @@ def plain(record: Record) -> dict[str, Any]:
 
 def _record(line: bytes, where: str) -> Record:
     try:
-        record: Record = msgspec.convert(whole(parsed(line)), Record)
+        record = _decoded(line)
         if isinstance(record, Result) and record.answer is not None:
             msgspec.convert(record.answer, _Answer)
     except msgspec.ValidationError as error:
@@ -155,6 +158,19 @@ def _record(line: bytes, where: str) -> Record:
     if isinstance(record, Result) and record.key != record.parts.key:
         raise _unknown(where, "its key is not that of its parts")
     return record
+
+
+def _decoded(line: bytes) -> Record:
+    """A line that the journal has taken for a record, in one go; what has halves of characters takes a longer way."""
+    record: Record
+    try:
+        record = _DECODER.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        record = msgspec.convert(whole(parsed(line)), Record)
+    return record
+
+
+_DECODER = msgspec.json.Decoder(Record)
 
 
 def _unknown(where: str, why: str) -> StoreError:

@@ -63,6 +63,7 @@ class Run:
         self._items = {work.id: answers.item_of(work, None) for work in works}
         self._wanted = self._closure(wish.only)
         self._queue: list[Work] = []
+        self._in_vain: dict[str, Item] = {}
         self._steps = JournalSteps(journal)
         self._ended = threading.Condition()
         self._failures, self._is_stale, self._is_warm = 0, False, False
@@ -94,6 +95,16 @@ class Run:
     def wanted(self) -> tuple[Item, ...]:
         """Those that were asked for, with what they need."""
         return tuple(item for item in self._items.values() if item.id in self._wanted)
+
+    @property
+    def outcomes(self) -> tuple[Item, ...]:
+        """As `wanted`, with the failures of this run where answers from before stand."""
+        return tuple(self._in_vain.get(item.id, item) for item in self.wanted)
+
+    @property
+    def in_vain(self) -> tuple[Item, ...]:
+        """Those that failed when they were asked anew, for which the answers from before stand in `items`."""
+        return tuple(self._in_vain.values())
 
     def events(self) -> Iterator[RunEvent]:
         """Answer what there is to answer. However it ends, what was answered is in the journal; see `conclude`."""
@@ -280,7 +291,7 @@ class Run:
     def _give_up(self, reason: str) -> Iterator[RunEvent]:
         for work in list(self._queue):
             error = f"{NOT_ASKED}: the engine can't be opened again: {reason}"
-            yield self._settle(work, answers.failed(work, error), was_asked=False)
+            yield self._settle(work, self._before(work) or answers.failed(work, error), was_asked=False)
 
     def _kept(self, one: Asked) -> Settled:
         """The item as it is in the journal now."""
@@ -291,10 +302,24 @@ class Run:
         except CorpusError as trouble:
             found = answers.result_of(self._corpus, one.work, one.parts, None, str(trouble), self._draw)
         row = records.plain(msgspec.structs.replace(found, wall_s=spent, at=round(self._clock(), 3)))
-        item = answers.item_of(one.work, answers.judged(one.work, msgspec.convert(row, Result)))
+        result = answers.judged(one.work, msgspec.convert(row, Result))
         with undisturbed():
             self._journal.append(row)
-            return self._settle(one.work, item, was_asked=True)
+            settled = self._settle(one.work, answers.item_of(one.work, result), was_asked=True)
+            self._put_back(one.work, result)
+        return settled
+
+    def _put_back(self, work: Work, result: Result) -> None:
+        """The answer from before in the place of a failure, with a remark."""
+        self._known.note(result)
+        if result.state is State.FAILED and (before := self._before(work)):
+            self._in_vain[work.id] = self._items[work.id]
+            self._items[work.id] = before
+
+    def _before(self, work: Work) -> Item | None:
+        """The answer from before, where there is one that stands."""
+        known = self._result(work)
+        return self._taken(work, known) if known is not None and known.state is State.DONE else None
 
 
 class FailedFast(LongctxError):

@@ -40,6 +40,15 @@ def test_all_stand(answer: Path) -> None:
     assert result.stderr.endswith("1 citation: all stand\n")
 
 
+def test_a_pipe_in_a_report_folder_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "report.json")
+    error = run(tmp_path).exception
+    assert isinstance(error, UsageError) and str(error) == f"{tmp_path}/report.json: not a regular file"
+    (tmp_path / "report.json").unlink()
+    error = run(tmp_path).exception
+    assert isinstance(error, UsageError) and str(error) == f"{tmp_path}/report.json: No such file or directory"
+
+
 def test_standard_input_and_silence(answer: Path) -> None:
     result = run("-", "-q", stdin=answer.read_text())
     assert (result.exit_code, result.stdout, result.stderr) == (0, "[1] verified    tides.md:1\n", "")

@@ -91,7 +91,7 @@ def test_events_end_with_the_result(make_tree: MakeTree) -> None:
 
 def test_stdin_is_read_as_text(tmp_path: Path) -> None:
     done = run("ask", "-", "who found the wreck?", stdin=b"The wreck was found by Ines Calloway.\n")
-    assert "[^1]: \\<stdin\\>:1 (verified)" in done.stdout
+    assert "[^1]: <stdin>:1 (verified)" in done.stdout
 
 
 def test_a_list_on_stdin_names_the_files(make_tree: MakeTree) -> None:

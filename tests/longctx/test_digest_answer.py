@@ -41,6 +41,14 @@ def test_prose_is_a_paragraph_for_each_group() -> None:
     ]
 
 
+def test_that_nothing_was_found_at_all_is_said_once() -> None:
+    empty = Group("Crabs", (), is_section=True), Group("*Storms*", (), is_section=True)
+    nothing = markdown(Digest(groups=empty, documents=5, looked_at=3), MARKS, Style.BULLETS)
+    assert nothing == "Nothing was found for any of these: Crabs; \\*Storms\\*."
+    some = Digest(groups=(*empty, Group("Tides", (TIDES,), is_section=True)), documents=5, looked_at=3)
+    assert markdown(some, MARKS, Style.BULLETS).startswith("### Crabs\n\nNothing was found for it.\n\n### ")
+
+
 def test_an_outline_is_nested() -> None:
     assert markdown(DIGEST, MARKS, Style.OUTLINE).splitlines() == [
         "- **`src/`**",

@@ -53,6 +53,20 @@ def test_what_others_may_use_is_found_with_what_it_says() -> None:
     assert text[slice(*found[2].whole)] == "def bare():"
 
 
+def test_what_is_said_of_a_definition_stands_in_what_is_quoted_of_it() -> None:
+    many = "".join(f"    parameter_{n}: 'A very long name of what one of {n} kinds is',\n" for n in range(10))
+    texts = (
+        f'def draw(\n{many}) -> None:\n    """Draws the tide of a day."""\n',
+        '@cache\ndef draw(day):\n    """Draws the tide of a day."""\n',
+        "// Draws the tide of a day.\nfunc Draw(day int) int {\n\treturn 1\n}\n",
+        f"// Draws the tide of a day.\n//{' -' * 400}\nfunc Draw(day int) int {{\n}}\n",
+    )
+    for text in texts:
+        (found,) = modules.defined(Document(text, Kind.CODE))
+        start, end = found.whole
+        assert "Draws the tide of a day." in text[start:end] and end - start <= modules.LONGEST
+
+
 def test_a_comment_above_a_definition_says_what_it_is() -> None:
     text = "package tides\n\n// Draw draws the tide of a day.\nfunc Draw(day int) int {\n\treturn 1\n}\n"
     (found,) = modules.defined(Document(text, Kind.CODE))

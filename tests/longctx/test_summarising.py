@@ -13,6 +13,7 @@ from longctx.answer import Answer, Mode
 from longctx.citations import CitationStatus
 from longctx.corpus import Corpus
 from longctx.dialogue import Dialogue
+from longctx.digest_sections import bears
 from longctx.digesting import Read, digested, groups, items_of, worth_reading
 from longctx.engines.base import Engine, EngineEvent, Identity, Limits, Prompt, Sampling
 from longctx.engines.opening import EngineSetup, open_engine
@@ -20,6 +21,7 @@ from longctx.errors import DoesNotFit, UsageError
 from longctx.events import Answered, AnswerEvent, Notice, Planned
 from longctx.history import History
 from longctx.manifest import Entry
+from longctx.query import Query
 from longctx.standing import is_aside
 from longctx.summarising import described, nearest, summarise, within
 from longctx.summary_form import Length, Scope, Style, Summary
@@ -311,6 +313,57 @@ def test_a_question_of_which_too_little_is_said_is_answered_by_nothing(manuals: 
     assert asked_for(manuals, focus=question) == {question: []}
     answer = answer_of(summarise(manuals, None, Asking(), Summary(focus=question)))
     assert "Nothing was found for it." in answer.answer_markdown and answer.citations
+
+
+@pytest.mark.parametrize(
+    ("focus", "best"),
+    [("Which packages draw trees?", "forest.md"), ("Which packages draw trees of Zirbelwald?", "forest.md")],
+)
+def test_what_stands_behind_the_best_answer_holds_the_rarest_word_of_a_question(
+    make_tree: MakeTree, open_corpus: OpenCorpus, focus: str, best: str
+) -> None:
+    files: dict[str, str | bytes] = {
+        f"p{n}.md": f"# Package {n}\n\nThe packages of kind {n} draw ornaments of all sorts and many colours.\n"
+        for n in range(9)
+    }
+    files["forest.md"] = "# Forest\n\nThe packages of this kind draw trees with labels and with many colours.\n"
+    corpus = open_corpus(make_tree(files))
+    answer = answer_of(summarise(corpus, None, Asking(), Summary(focus=focus)))
+    assert {citation.path for citation in answer.citations} == {best}, answer.answer_markdown
+
+
+@pytest.mark.parametrize(
+    ("text", "does"),
+    [
+        ("A warning came.", True),
+        ("Warnings come.", True),
+        ("Reports of a surge.", True),
+        ("The surge came.", False),
+        ("Reports of a storm.", False),
+        ("", False),
+    ],
+)
+def test_what_bears_on_a_question_holds_its_rarest_word_or_most_of_it(text: str, does: bool) -> None:
+    terms = ("report", 2.4), ("surg", 2.5), ("warning", 3.0)
+    assert bears(Query("", terms, expression="", absent=0.0, wants_code=False), text) is does
+
+
+def test_twins_that_say_the_same_are_quoted_once(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:
+    twins = "".join(
+        f'{begin} {name}(station):\n    """{said}"""\n    return {n}\n\n\n'
+        for n, (name, said) in enumerate([("send", "Sends the tide of a station."), ("draw", "Draws the tide.")])
+        for begin in ("def", "async def")
+    )
+    tree = make_tree({"tide/wire.py": twins, "tide/other.py": '"""Knows nothing of this."""\n'})
+    corpus = open_corpus(tree)
+    for order in (
+        Summary(length=Length.LONG),
+        Summary(scope=Scope(("tide/wire.py",)), length=Length.LONG),
+        Summary(sections=("sends the tide", "station")),
+        Summary(focus="what sends the tide of a station?"),
+    ):
+        said = answer_of(summarise(corpus, None, Asking(), order)).answer_markdown
+        assert said.count("Sends the tide of a station.") == 1, said
 
 
 def test_a_folder_of_a_large_corpus_is_searched_alone(make_tree: MakeTree, open_corpus: OpenCorpus) -> None:

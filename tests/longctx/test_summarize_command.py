@@ -258,10 +258,13 @@ def test_a_document_that_fails_costs_no_other_and_alone_is_asked_again(
     assert all(row["citations"][0]["status"] == "verified" for row in rows) and kept(home) == []
 
 
-def test_names_of_documents_are_headings_that_mean_themselves(make_tree: MakeTree, run: Run) -> None:
+def test_names_of_documents_are_headings_that_mean_themselves(make_tree: MakeTree, run: Run, tmp_path: Path) -> None:
     tree = make_tree({"a[^1]<b>.md": FILES["light.md"], "b\x1b[31m.md": FILES["docs/tides.md"]})
+    run(tree, "--per-document", "-q", "-o", tmp_path / "s.md")
+    text = (tmp_path / "s.md").read_text()
+    assert "\x1b" not in text and "## a\\[^1]" in text.replace("\\]", "]")
     out = run(tree, "--per-document", "-q").out
-    assert "\x1b" not in out and "## a\\[^1]" in out.replace("\\]", "]")
+    assert "\x1b" not in out and "## a[^1]<b>.md\n" in out
 
 
 def test_what_can_not_be_kept_is_shown_and_said_once(
@@ -300,6 +303,92 @@ text = 'A light ![p](http://x/y.png) <img src=x> [d1: "The <b>light</b> on ![Gan
         assert text.count("[^1]") == 2, text
         html = markdown_it.MarkdownIt("commonmark").render(text)
         assert "<img" not in html and "<b>" not in html and "<a " not in html, text
+
+
+ODD = ("__init__.py", "[x].md", "a@b.md", "pkg@1.2.3/a_b.md", "x  y.md", "`z`.md")
+NOTES = 'def f(a):\n    """Says $5 at www.x.org, `[^7]` and <b>, once."""\n\n\treturn a ```\n'
+
+
+def said_of(names: tuple[str, ...]) -> str:
+    cites = " ".join(f'Told [{{id:{name}}}: "{NOTES.strip()}"].' for name in names)
+    return f"[[answer]]\ntext = {json.dumps(cites)}\n"
+
+
+@pytest.mark.parametrize("more", [(), ("--per-document",)])
+def test_behind_a_pipe_names_and_quotes_are_as_they_are(
+    make_tree: MakeTree, run: Run, scripted: Callable[..., tuple[str, ...]], more: tuple[str, ...]
+) -> None:
+    tree = make_tree({name: f"{NOTES}\n# {n}\n" for n, name in enumerate(ODD)})
+    names = (ODD[0],) if more else ODD
+    out = run(tree, "--show-quotes", "--folder", ODD[0], *scripted(said_of(names)), *more).out
+    for name in names:
+        assert re.search(rf"^\[\^\d\]: {re.escape(name)}:1-4 \(verified\)$", out, re.MULTILINE), out
+    assert "".join(f"    > {line}\n" for line in NOTES.splitlines()) in out
+    assert f"## {ODD[0]}\n" in out or not more
+
+
+@pytest.mark.parametrize("more", [(), ("--per-document",)])
+def test_in_a_file_names_and_quotes_are_code(
+    make_tree: MakeTree,
+    run: Run,
+    tmp_path: Path,
+    scripted: Callable[..., tuple[str, ...]],
+    more: tuple[str, ...],
+) -> None:
+    tree = make_tree({name: f"{NOTES}\n# {n}\n" for n, name in enumerate(ODD)})
+    names = (ODD[0],) if more else ODD
+    said = scripted(said_of(names))
+    run(tree, "--show-quotes", "--folder", ODD[0], *said, *more, "-o", tmp_path / "s.md")
+    text = (tmp_path / "s.md").read_text()
+    places = [f"{name}:1-4" for name in names]
+    assert re.findall(r"^\[\^\d\]: (`+) ?(.+?) ?\1 \(verified\)\.$", text, re.MULTILINE) == [
+        ("``" if "`" in place else "`", place) for place in places
+    ]
+    block = "".join(f"    {line}".rstrip() + "\n" for line in ("````", *NOTES.splitlines(), "````"))
+    assert text.count(f"\n\n{block}") == len(names), text
+    html = markdown_it.MarkdownIt("commonmark").render(text)
+    assert "<b>" not in html and "<a " not in html, text
+
+
+def test_marks_in_a_pipe_are_numbered_through_and_the_rest_is_as_it_came(make_tree: MakeTree, run: Run) -> None:
+    tree = make_tree({f"{n}.md": f"See `re[^1]` at http://x.org/{n} for $5 every day.\n" for n in range(2)})
+    out = run(tree, "--per-document", "-q").out
+    assert all(f"See `re[^1]` at http://x.org/{n} for $5 every day. [^{n + 1}]\n" in out for n in range(2)), out
+
+
+@pytest.mark.parametrize("to_file", [False, True])
+def test_a_document_whose_engine_dies_has_one_heading_the_reason_and_the_rest_as_cut_off(
+    make_tree: MakeTree, run: Run, tmp_path: Path, scripted: Callable[..., tuple[str, ...]], to_file: bool
+) -> None:
+    script = EACH.replace("text = 'A surge", "fail = 'died'\ntext = 'A surge") % ""
+    done = run(make_tree(FILES), "--per-document", *scripted(script), *(("-o", tmp_path / "s.md") if to_file else ()))
+    text = (tmp_path / "s.md").read_text() if to_file else done.out
+    assert done.code == 7 and text.count("## docs/risks.md") == 1
+    part = text[text.index("## docs/risks.md") : text.index("## docs/tides.md")]
+    assert re.match(
+        r"## docs/risks\.md\n\nNot summarised: [^\n]*died[^\n]*\n\n"
+        r"What there is of it, cut off:\n\nA surge \[\^1\]\.\n\n\[\^1\]: ",
+        part,
+    ), part
+    assert "Tides rise [^2]." in text and "\n[^2]: " in text
+
+
+@pytest.mark.parametrize("origin", ["flag", "environment", "nowhere"])
+def test_the_longest_answer_that_somebody_chose_is_a_summary_s_too(
+    make_tree: MakeTree,
+    run: Run,
+    scripted: Callable[..., tuple[str, ...]],
+    monkeypatch: pytest.MonkeyPatch,
+    origin: str,
+) -> None:
+    if origin == "environment":
+        monkeypatch.setenv("LONGCTX_MAX_TOKENS", "7")
+    words = ("--max-tokens", 7) if origin == "flag" else ()
+    said = scripted(f"[[answer]]\ntext = {json.dumps('tide ' * 5000)}\n")
+    answer = json.loads(run(make_tree(FILES), *said, *words, "--json").out)
+    most = 1536 if origin == "nowhere" else 7
+    assert answer["ending"] == "length" and f"cut at {most:,} tokens; --max-tokens allows more" in answer["notice"]
+    assert answer["tokens"]["output"] <= most
 
 
 def test_many_documents_take_as_long_as_they_are_many(make_tree: MakeTree, run: Run) -> None:

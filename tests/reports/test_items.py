@@ -9,9 +9,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ingest.outcome import Outcome
 from ingest.rules import Selection
 from ingest.source import Source
 from longctx import paths, quoting, wording
+from longctx.corpora import CorpusRecord
 from longctx.corpus import Corpus
 from longctx.errors import UsageError
 from longctx.reports import items
@@ -19,7 +21,7 @@ from longctx.reports.items import Parts, Work, chosen, filled, on_paper, to_be_d
 from longctx.reports.manifest import CorpusPart, LoadedManifest, Manifest, Question, SummaryPart
 from longctx.reports.report import Kind
 from longctx.reports.sources import with_rules
-from longctx.request import Request, discover_sources
+from longctx.request import Request, discover_sources, request_of
 
 Make = Callable[[dict[str, str | bytes]], Path]
 Open = Callable[..., Corpus]
@@ -104,6 +106,26 @@ def test_items_are_named_by_id_or_by_path(make_tree: Make, open_corpus: Open) ->
     with pytest.raises(UsageError, match="no item is called b") as raised:
         chosen(works, ["b"])
     assert "summary/b.md" in raised.value.hint
+
+
+def test_documents_are_named_as_they_are_printed_too(tmp_path: Path, open_corpus: Open) -> None:
+    long = "a" * 70 + ".md"
+    for name in ("x/m0.md", "y/m0.md", f"x/{long}", "x/caf\u202e.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f"Of {name}.\n")
+    corpus = open_corpus(tmp_path / "x", tmp_path / "y")
+    works = on_paper(loaded(question("a"), summary=SummaryPart(per_document=True)), corpus)
+    ids = {work.title: work.id for work in works}
+    for name in ("x/m0.md", "summary/x/m0.md", f"{tmp_path}/x/m0.md", ids["x/m0.md"]):
+        assert chosen(works, [name]) == {f"summary/{tmp_path}/x/m0.md"}
+    for work in works:
+        assert chosen(works, [items.printed(work.id, work.kind, work.title)]) == {work.id}
+    with pytest.raises(UsageError, match=r"no item is called z/m0\.md"):
+        chosen(works, ["z/m0.md"])
+    twice = [msgspec.structs.replace(work, title="m0.md") if work.title.endswith("m0.md") else work for work in works]
+    with pytest.raises(UsageError, match=r"2 items are called m0\.md") as raised:
+        chosen(twice, ["m0.md"])
+    assert ids["y/m0.md"] in raised.value.hint
 
 
 def test_a_name_that_is_no_text_gives_ids_that_any_file_can_hold(tmp_path: Path, open_corpus: Open) -> None:
@@ -201,6 +223,22 @@ def test_what_is_not_finished_of_a_report_is_left_out_too(make_tree: Make, monke
     request = Request((".",))
     ruled = with_rules(request, CorpusPart(), Selection(), [str(root / "report.md"), str(root / "out" / "report.md")])
     assert found(ruled) == sorted(FILES)
+
+
+def test_a_list_and_a_link_lead_to_nothing_that_the_report_writes(
+    make_tree: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = make_tree({**FILES, "out/report.md": "x", "out/pages/p.txt": "x"})
+    (root / "link.md").symlink_to("out/report.md")
+    monkeypatch.chdir(root)
+    own = [str(root / "out" / name) for name in ("report.md", "pages")]
+    listed = b"link.md\nout/report.md\nout/pages\n" + "\n".join(FILES).encode()
+    for request in (Request((), listed=listed), Request((".",)), Request(("*", "out/*", "out/pages/*"))):
+        ruled = with_rules(request, CorpusPart(), Selection(), own)
+        assert found(ruled) == sorted(FILES)
+        assert [item for item in discover_sources(ruled, paths.locate(os.environ)) if isinstance(item, Outcome)] == []
+    record = CorpusRecord("x", (".",), str(root), ruled.selection_text, "", 0.0, 0.0)
+    assert request_of(record).selection == ruled.selection
 
 
 def test_a_report_beside_its_sources_changes_nothing_of_them(make_tree: Make, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from longctx.reports.manifest import Format, LoadedManifest, Manifest, OutputPar
 from longctx.reports.outputs import Outputs, other_files, place_of
 from longctx.reports.own_folder import OwnFolder
 from longctx.reports.picture_files import PictureFiles
-from longctx.reports.records import Past
+from longctx.reports.records import Past, Results
 from longctx.reports.report import Evidence, Item, Kind, Report, State, from_json
 from longctx.reports.windows import Windows, documents
 
@@ -77,7 +77,7 @@ def test_how_often_patterns_left_something_out_is_not_told(make_tree: Make, open
     assert [row["path"] for row in frame(corpus).report((), made("p", PAST, 0, 0)).corpus["skipped"]] == ["uv.lock"]
 
 
-PAST = Past(results={}, done={}, begun=(10.0, 20.0), wall_s=4.0)
+PAST = Past(results=Results(), parts={}, begun=(10.0, 20.0), wall_s=4.0)
 
 
 def test_times_are_of_all_runs() -> None:

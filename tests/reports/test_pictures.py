@@ -11,11 +11,12 @@ from longctx.answer import to_json
 from longctx.corpus import Corpus
 from longctx.quoting import quote
 from longctx.refresh import refresh
-from longctx.reports import pictures
+from longctx.reports import drawn_here, pictures
 from longctx.reports.drawing import Drawing, PageDrawing
+from longctx.reports.drawn_here import DrawnHere
 from longctx.reports.evidence import evidence_of
 from longctx.reports.own_folder import OwnFolder
-from longctx.reports.picture_files import PictureFiles
+from longctx.reports.picture_files import PictureFiles, marked_on
 from longctx.reports.pictures import PagePictures
 from longctx.reports.report import Evidence
 
@@ -80,6 +81,42 @@ def test_a_picture_on_the_disk_is_taken_with_its_note(
     with PagePictures(own, corpus, None) as album:
         assert album.drawn([one, unknown]) == first
     assert (tmp_path / "pages" / name).stat() == before
+
+
+def test_a_picture_that_came_from_elsewhere_is_drawn_again(
+    tides: tuple[Path, Corpus, Evidence], tmp_path: Path, own: OwnFolder
+) -> None:
+    tree, corpus, one = tides
+    with PagePictures(own, corpus, None) as album:
+        (first,) = album.drawn([one])
+        genuine = album.read(first.picture)
+    forged = tmp_path / "pages" / first.picture
+    PictureFiles(own).write(first.picture, b"\xff\xd8 the tide is 99 metres high \xff\xd9", (True,))
+    with PagePictures(own, corpus, None) as album:
+        assert album.read(first.picture) is None
+        assert album.drawn([one]) == (first,)
+        assert album.read(first.picture) == genuine == forged.read_bytes()
+    (corpus.paths.state / "pictures.txt").unlink()
+    (tree / "tides.pdf").unlink()
+    with PagePictures(own, corpus, None) as album:
+        assert [each.picture for each in album.drawn([one])] == [""]
+
+
+def test_pictures_drawn_here_are_remembered_within_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawn_here, "MOST", 4)
+    place = tmp_path / "state" / "pictures.txt"
+    for number in range(9):
+        DrawnHere(place).add(f"{number}.jpg", b"x")
+        assert len(place.read_text().splitlines()) <= 4
+    assert DrawnHere(place).has("8.jpg", b"x")
+    assert not any(DrawnHere(place).has(*each) for each in (("8.jpg", b"y"), ("9.jpg", b"x"), ("0.jpg", b"x")))
+
+
+def test_what_can_not_be_remembered_is_known_while_it_lasts(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("a file")
+    here = DrawnHere(tmp_path / "state" / "pictures.txt")
+    here.add("a.jpg", b"x")
+    assert here.has("a.jpg", b"x") and not DrawnHere(tmp_path / "state" / "pictures.txt").has("a.jpg", b"x")
 
 
 def test_evidence_of_one_page_shares_a_picture_and_other_evidence_stays(
@@ -215,7 +252,7 @@ def test_only_our_own_files_are_read(tmp_path: Path, own: OwnFolder) -> None:
     os.symlink(tmp_path / "pages" / ours, tmp_path / "pages" / link)
     os.mkfifo(tmp_path / "pages" / pipe)
     (tmp_path / "pages" / other).write_bytes(b"\xff\xd8\xff\xd9")
-    assert kept.marked(ours) == (True, False)
+    assert marked_on(kept.read(ours) or b"") == (True, False)
     assert [kept.read(name) for name in (link, pipe, other)] == [None, None, None]
 
 

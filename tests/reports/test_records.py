@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from longctx.errors import StoreError
-from longctx.journal import Journal
+from longctx.journal import Journal, parsed
 from longctx.reports import records
 from longctx.reports.items import Parts
 from longctx.reports.plain import whole
@@ -59,16 +59,34 @@ def test_numbers_that_are_none_are_named_with_their_line(tmp_path: Path, number:
 
 
 def test_halves_of_characters_are_spelled_out(tmp_path: Path) -> None:
-    (found,) = read(tmp_path / "run.jsonl", BEGAN, result(error="a\ud800", value=["\udce9"])).results.values()
+    (found,) = read(tmp_path / "run.jsonl", BEGAN, result(error="a\ud800", value=["\udce9"])).results.of(PARTS.key)
     assert (found.error, found.value, found.state) == ("a\\ud800", ["\\udce9"], State.DONE)
 
 
-def test_the_last_result_of_a_key_counts_and_the_last_done_one_of_an_item(tmp_path: Path) -> None:
+def test_results_of_a_key_are_told_the_last_first(tmp_path: Path) -> None:
     rows = [result(value=1), result(value=2), result(value=3, state="failed")]
     past = read(tmp_path / "run.jsonl", BEGAN, *rows, {"event": "step", "key": "k", "answer": {}})
-    assert past.results[PARTS.key].value == 3 and past.done["a"].value == 2
-    assert past.results.get("other") is None and len(past.done) == 1
+    assert [found.value for found in past.results.of(PARTS.key)] == [3, 2, 1]
+    assert list(past.results.of("other")) == [] and PARTS.key in past.results and "other" not in past.results
+    assert past.parts == {"a": [PARTS, PARTS]}
     assert (past.begun, past.wall_s) == ((5.0,), 1.0)
+
+
+def test_a_line_is_parsed_once_and_a_result_made_when_it_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = list[bytes]()
+
+    def counted(line: bytes) -> dict[str, Any]:
+        lines.append(line)
+        return parsed(line)
+
+    for module in ("longctx.journal", "longctx.reports.records"):
+        monkeypatch.setattr(f"{module}.parsed", counted)
+    past = read(tmp_path / "run.jsonl", BEGAN, *(result(value=n) for n in range(5)))
+    assert len(lines) == 6
+    (last, *_) = past.results.of(PARTS.key)
+    assert (last.value, len(lines)) == (4, 6)
 
 
 def test_values_of_a_model_that_no_program_reads_alike_are_the_nearest() -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 import longctx
 from longctx.commands.report import app
+from longctx.commands.report_lines import ReportProgress
 from longctx.errors import ConfigError, ExitCode, ItemsFailed, LongctxError, StoreError, UsageError
 from longctx.journal import Journal
 
@@ -239,6 +241,64 @@ def test_a_schema_without_a_model_is_said_and_not_asked_twice(manifest: Path) ->
     assert isinstance(again.exception, ItemsFailed)
 
 
+def failing(folder: Path, match: str) -> Path:
+    """The script, of which those answers fail; it answers as the same engine."""
+    file = script(folder)
+    file.write_text(file.read_text().replace(f'match = "{match}"', f'match = "{match}"\nfail = "died"'))
+    return file
+
+
+def test_what_is_asked_again_in_vain_is_told_and_costs_nothing(manifest: Path, tmp_path: Path) -> None:
+    words = (manifest, "-e", "scripted", "-m", script(tmp_path))
+    assert run(*words).exit_code == 0
+    failing(tmp_path, "tide")
+    result = run(*words, "--force", "--json")
+    assert isinstance(result.exception, ItemsFailed)
+    assert str(result.exception) == "1 of 2 items failed: tide"
+    assert result.exception.hint == "their answers from before stay: --only ID --force asks these again"
+    assert "1 item failed when asked again; its answer from before stays: tide" in result.stderr
+    told = json.loads(result.stdout)
+    assert (told["done"], told["failed"], told["failed_anew"]) == (2, [], [{"id": "tide", "error": "died"}])
+    folder = manifest.parent / "harbour-report"
+    for name in ("report.md", "report.html"):
+        assert "asked again, and failed: died; this is the answer from before" in (folder / name).read_text().lower()
+    manifest.write_text(MANIFEST + '[[question]]\nid = "end"\ntext = "What breaks?"\n')
+    both = run(*words, "--force").exception
+    assert isinstance(both, ItemsFailed)
+    assert str(both) == "2 of 3 items failed: tide, end"
+    assert both.hint == "the same command without --force asks again what has no answer, --only ID --force the others"
+    assert run(manifest, *words[1:], "--only", "tide").exit_code == 0
+
+
+def test_a_report_of_which_nothing_was_asked_is_known_as_one(manifest: Path, tmp_path: Path) -> None:
+    manifest.write_text("[corpus]\npaths = ['tree']\n[summary]\ncorpus = false\nper_document = true\n")
+    tree = tmp_path / "tree"
+    for file in tree.iterdir():
+        file.write_text("")
+    for _ in range(2):
+        result = run(manifest, "-o", tree / "out")
+        assert "nothing is to be asked" in result.stderr, result.output
+        rows = [json.loads(line) for line in (tree / "out" / "run.jsonl").read_text().splitlines()]
+        assert [row["event"] for row in rows] == ["run", "end"]
+    manifest.write_text(MANIFEST)
+    (tree / "light.md").write_text(str(FILES["light.md"]))
+    run(manifest)
+    paths = [row["path"] for row in report_of(tmp_path / "harbour-report")["documents"]]
+    assert paths == ["light.md"]
+
+
+def test_what_takes_long_before_anything_is_asked_is_named(manifest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    named, during = list[str](), ReportProgress.during
+
+    def listed(progress: ReportProgress, doing: str) -> AbstractContextManager[None]:
+        named.append(doing)
+        return during(progress, doing)
+
+    monkeypatch.setattr(ReportProgress, "during", listed)
+    assert run(manifest).exit_code == 0
+    assert named == ["reading what was done before", "opening the engine evidence"]
+
+
 def test_verified_citations_may_be_asked_of_all(manifest: Path, tmp_path: Path) -> None:
     manifest.write_text(MANIFEST + '[[question]]\nid = "who"\ntext = "Who?"\n')
     result = run(manifest, "-e", "scripted", "-m", script(tmp_path), "--require-verified")
@@ -431,5 +491,7 @@ def test_a_stop_of_what_is_asked_anew_keeps_what_was_there(manifest: Path, tmp_p
         time.sleep(0.01)
     started.send_signal(signal.SIGINT)
     _, said = started.communicate(timeout=60)
-    assert said.endswith("2 of 2 items done and kept\n  the same command without --force goes on\n"), said
+    assert said.endswith(
+        "interrupted; 0 of 1 item asked anew\n  the others are as they were: --only ID --force asks them\n"
+    ), said
     assert report_of(tmp_path / "out")["items"] == before["items"]

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from longctx.commands.report import app
-from longctx.errors import StoreError, UsageError
+from longctx.errors import CorpusError, StoreError, UsageError
+from longctx.reports.manifest_file import ManifestError
 
 MANIFEST = """
 [corpus]
@@ -48,6 +49,32 @@ def test_reports_beside_each_other_read_none_of_each_other(root: Path) -> None:
         assert set(documents(root / folder)) <= {"tides.md", "a.toml", "b.toml", "c.toml"} - {file.name}
     assert run(root / "a.toml", "-o", root / "else").exit_code == 0
     assert sorted(documents(root / "else")) == ["b.toml", "c.toml", "tides.md"]
+
+
+@pytest.mark.parametrize("name", ["m.toml", "out/../m.toml", "out/report.md", "out/pages", "link"])
+def test_its_own_files_are_no_sources(root: Path, name: str) -> None:
+    """Whether they are there yet or not; each run would find its corpus changed."""
+    file = manifest(root, "m", "out")
+    (root / "out/pages").mkdir(parents=True)
+    (root / "out/report.md").touch()
+    (root / "link").symlink_to("out/report.md")
+    file.write_text(file.read_text().replace('["."]', f'["./",\n"{name}"]'))
+    error = run(file).exception
+    what = "it is the manifest itself" if name.endswith("toml") else "the report writes this file"
+    assert isinstance(error, ManifestError) and str(error) == f"{file}:3: corpus.paths[2]: {name}: {what}"
+    typed = run(file, "--corpus", root / name).exception
+    assert isinstance(typed, UsageError) and str(typed) == f"--corpus {root / name}: {what}"
+
+
+def test_a_report_does_not_name_its_own_files_as_left_out(root: Path) -> None:
+    file = manifest(root, "m", ".")
+    for _ in range(2):
+        assert "left out" not in run(file).stderr
+    file.write_text(file.read_text().replace('["."]', '["m.*"]'))
+    error = run(file).exception
+    assert isinstance(error, CorpusError) and "but the report's own" in error.hint and "--exclude" not in error.hint
+    file.write_text(file.read_text().replace('["m.*"]', '["*"]'))
+    assert "left out" not in run(file).stderr
 
 
 def test_a_resumed_report_is_the_first_one(root: Path) -> None:

@@ -586,6 +586,66 @@ def test_a_stop_shows_what_is_asked_anew_as_it_was(bench: Bench) -> None:
         assert run.items == before
 
 
+FAILING = SCRIPT.replace('match = "tide|', "fail = 'the server died'\nmatch = \"tide|")
+
+
+def test_a_failure_takes_no_answer_away(bench: Bench) -> None:
+    """What was answered and paid for stays where it is asked again in vain, in this run and later, and says so."""
+    questions = (Question(id="a", text="How high is the tide?"), Question(id="b", text="Given {{answers.a}}?"))
+    manifest = Manifest(question=questions)
+    _, before = bench.run(manifest)
+    remark = "asked again, and failed: the server died; this is the answer from before"
+    for _ in range(2):
+        bench.script(FAILING)
+        events, rows = bench.run(manifest, force=True)
+        assert {event.item.id: str(event.item.state) for event in events if isinstance(event, Settled)} == {
+            "a": "failed",
+            "b": "done",
+        }
+        assert rows[0].answer is not None
+        assert rows[0].answer["warnings"] == [remark], "the last failure is told, not each"
+        assert before[0].answer is not None
+        assert msgspec.structs.replace(rows[0], answer={**rows[0].answer, "warnings": []}) == before[0]
+        events, again = bench.run(manifest)
+        assert (planned(events).asked, again) == ({}, rows)
+    bench.script(SCRIPT)
+    _, rows = bench.run(manifest, force=True)
+    assert rows[0].answer is not None
+    assert rows[0].answer["warnings"] == [], "an answer takes the remark away"
+
+
+def test_a_run_knows_what_failed_in_it(bench: Bench) -> None:
+    bench.run(ask("How high is the tide?", "How high is the light?"))
+    bench.script(FAILING)
+    with started(bench, ask("How high is the tide?", "How high is the light?"), force=True) as (run, events):
+        list(events)
+        assert states(run.items) == {"a": "done", "b": "done"}
+        assert [(item.id, item.error) for item in run.in_vain] == [("a", "the server died")]
+        assert states(run.outcomes) == {"a": "failed", "b": "done"}
+
+
+def test_an_engine_that_is_down_takes_no_answer_away(bench: Bench) -> None:
+    texts = [f"How high is the light {n}?" for n in range(6)]
+    _, before = bench.run(ask(*texts))
+    bench.script(SCRIPT.replace("[[answer]]\ntext = 'It is 38", "[[answer]]\nfail = 'died'\ntext = 'It is 38"))
+    events, rows = bench._run(ask(*texts), opened_so_often(bench, 2), force=True)
+    assert [event.items for event in events if isinstance(event, GaveUp)] == [2]
+    assert set(states(rows).values()) == {"done"}
+    assert rows[4:] == before[4:]
+
+
+def test_the_last_answer_that_is_as_it_has_to_be_counts(bench: Bench) -> None:
+    strict = Manifest(question=(Question(id="a", text="How high is the tide?", require_verified=True),))
+    _, first = bench.run(strict)
+    rows = bench.rows()
+    rows.append({**rows[0], "answer": {**rows[0]["answer"], "citations": []}, "evidence": []})
+    (bench.folder / "run.jsonl").write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    events, found = bench.run(strict)
+    assert planned(events).asked == {}
+    assert found[0].evidence == first[0].evidence
+    assert bench.run(ask("How high is the tide?"))[1][0].evidence == (), "the last one where any will do"
+
+
 def test_what_only_waits_for_another_keeps_its_answer_when_that_fails(bench: Bench) -> None:
     questions = (Question(id="a", text="How high is the tide?"), Question(id="b", text="What then?", depends_on=("a",)))
     _, before = bench.run(Manifest(question=questions))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from time import thread_time
 
+from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
 from textual.content import Content, Span
 
@@ -44,8 +45,9 @@ def coloured(code: str, language: str) -> Content:
 def _kept(code: str, language: str) -> Content:
     """The width changes, and what is below it grows, more often than what is written here."""
     spans: list[Span] = []
-    deadline = thread_time() + LONGEST_S
-    for span in _spans(code, language):
+    lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    deadline = thread_time() + LONGEST_S  # the first of a language costs its import, which is not the code's fault
+    for span in _spans(code, lexer):
         if thread_time() > deadline:
             return Content(code)
         if span is not None:
@@ -53,9 +55,8 @@ def _kept(code: str, language: str) -> Content:
     return Content(code, spans)
 
 
-def _spans(code: str, language: str) -> Iterator[Span | None]:
+def _spans(code: str, lexer: Lexer) -> Iterator[Span | None]:
     """The colour of each token; None where it has none."""
-    lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
     for start, kind, text in lexer.get_tokens_unprocessed(code):
         word = word_of(kind)
         yield None if word is None else Span(start, start + len(text), COLOURS[word])

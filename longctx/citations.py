@@ -56,6 +56,11 @@ class Citation:
     share: float = 1.0
     is_current: bool = True
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is verified in a text that its file still has."""
+        return self.status is CitationStatus.VERIFIED and self.is_current
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:

@@ -354,7 +354,7 @@ def _shown(corpus: Corpus, before: _Before, laid: QuestionWindows, conversation:
 
 def _reading(corpus: Corpus, mode: Mode, before: _Before, ranges: Ranges) -> Reading:
     """What was read: all that stands in pieces, and of passages what does not stand there too."""
-    current = [entry for entry in corpus.entries if entry.state is State.CURRENT]
+    current = corpus.current
     parts = {entry: (before.ranges.get(entry) or (), shown) for entry in current if (shown := ranges.get(entry))}
     added = {entry: _added(corpus, entry, held, shown) for entry, (held, shown) in parts.items() if held != shown}
     partly = (entry for entry in parts if entry not in added or not added[entry][1])

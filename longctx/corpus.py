@@ -18,7 +18,7 @@ from longctx.corpora import CorporaStore, CorpusRecord, FileRecord, corpus_id
 from longctx.errors import CorpusError, StoreError
 from longctx.files import cost, marked, sent
 from longctx.index import Index
-from longctx.manifest import Entry, Present, repack
+from longctx.manifest import Entry, Present, State, repack
 from longctx.passages import PASSAGES_VERSION
 from longctx.paths import Paths, ensure
 from longctx.request import Request, discover_sources
@@ -107,6 +107,11 @@ class Corpus:
         if self._entries is None:
             self._entries = self.store.entries(self.record.id)
         return self._entries
+
+    @property
+    def current(self) -> tuple[Entry, ...]:
+        """The texts of the manifest that there are now, in its order."""
+        return tuple(entry for entry in self.entries if entry.state is State.CURRENT)
 
     @property
     def whole(self) -> tuple[Entry, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, count, groupby
 
 from longctx.corpus import Corpus
-from longctx.manifest import Entry, State
+from longctx.manifest import Entry
 from longctx.packing import WINDOW_TOKENS, Packer, Piece, Window
 from longctx.recap import Excerpt, present_path, search
 from longctx.sent import merged
@@ -124,7 +124,7 @@ class _Choice:
         """All other pieces: of texts in which something was found, then of their folders, then of the rest."""
         entries = dict.fromkeys(excerpt.entry for excerpt in found)
         folders = {folder: n for n, folder in reversed(list(enumerate(map(_folder, entries))))}
-        current = (e for e in self._corpus.entries if e.state is State.CURRENT and e not in entries)
+        current = (entry for entry in self._corpus.current if entry not in entries)
         others = sorted(current, key=lambda e: (folders.get(_folder(e), len(folders)), e.position))
         for entry in (*entries, *others):
             yield from self._pieces(entry)

@@ -60,7 +60,7 @@ def updated(corpus: Corpus, entries: tuple[Entry, ...], present: list[Present]) 
 
 def _bring_index(corpus: Corpus, *, renamed: bool) -> Iterator[Event]:
     """Index what the index lacks and take out what is no longer there; where files changed, renew their paths."""
-    wanted = {index_key(entry): entry for entry in corpus.entries if entry.state is State.CURRENT}
+    wanted = {index_key(entry): entry for entry in corpus.current}
     known = corpus.index.known()
     missing = [key for key in wanted if key not in known]
     try:

@@ -14,7 +14,7 @@ from longctx.corpus import Corpus
 from longctx.engines.base import Identity
 from longctx.focus import Focus, of_pieces
 from longctx.hierarchy import Leaf, Plan
-from longctx.manifest import Entry, State
+from longctx.manifest import Entry
 from longctx.plan import lead_ids
 
 Given = Mapping[str, Any]
@@ -111,7 +111,7 @@ def _timing(made: Made, answer: Answer) -> dict[str, float]:
 def reading_of(corpus: Corpus, made: Made) -> Reading:
     """What the calls have read, and of the summary's own documents what they have not."""
     ranges = focus_of(corpus, made.read).ranges
-    current = [entry for entry in corpus.entries if entry.state is State.CURRENT]
+    current = corpus.current
     meant = {piece.entry.position for leaf in made.plan.leaves for piece in leaf.pieces}
     mine = [entry for entry in current if entry.position in meant]
     unread = _paths(corpus, (entry for entry in mine if entry not in ranges))

@@ -22,7 +22,7 @@ from longctx.errors import DoesNotFit, EngineError, StoreError
 from longctx.events import Answered, AnswerEvent, AnswerEvents, Notice, Planned, PrefillProgress, Stepped, through
 from longctx.hierarchy import Leaf, Plan
 from longctx.kept_answer import brief
-from longctx.manifest import Entry, State
+from longctx.manifest import Entry
 from longctx.notes import Notes, is_answer, notes_of, together, written
 from longctx.step_answer import Given, Made, finished, focus_of, nothing, reading_of
 from longctx.step_orders import Orders, rooms_of
@@ -82,7 +82,7 @@ class _Stepwise:
         self._made = Made(plan)
         self._is_failing = False
         self._noticed = set[str]()
-        self._ids = {entry.digest: entry.document_id for entry in corpus.entries if entry.state is State.CURRENT}
+        self._ids = {entry.digest: entry.document_id for entry in corpus.current}
 
     def events(self) -> AnswerEvents:
         """The calls in order; the last one's text as it comes, and in the end Answered."""

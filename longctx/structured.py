@@ -17,6 +17,7 @@ from ingest.naming import show
 from longctx.errors import UsageError
 from longctx.json_schema import DEFINITIONS, LARGEST, REFERENCES, check_schema, problem, subschemas
 from longctx.json_schema import Schema as Schema
+from longctx.regular_file import NotRead, regular_beginning
 from longctx.strict_json import DECODER, clean, said
 
 LONGEST_QUOTE = 2000  # characters
@@ -62,11 +63,9 @@ def read_schema(path: Path) -> dict[str, Any]:
     """The JSON schema in a file; raises UsageError, with the line where that is known."""
     shown = show(str(path))
     try:
-        with path.open("rb") as stream:
-            content = stream.read(LARGEST + 1)
-        schema = DECODER.decode(content.decode("utf-8-sig"))
-    except OSError as error:
-        raise UsageError(f"{shown}: {error.strerror}", "name a file that holds a JSON schema") from error
+        schema = DECODER.decode(regular_beginning(path, LARGEST + 1).decode("utf-8-sig"))
+    except NotRead as error:
+        raise UsageError(f"{shown}: {error}", "name a file that holds a JSON schema") from error
     except json.JSONDecodeError as error:
         raise UsageError(f"{shown}:{error.lineno}: {said(error)}, column {error.colno}", HINT) from error
     except (ValueError, RecursionError) as error:

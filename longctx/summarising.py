@@ -88,9 +88,8 @@ def _limit(engine: "Engine") -> int:
 
 def within(corpus: "Corpus", scope: Scope) -> "list[Entry]":
     """The texts of a scope in the corpus's order; raises UsageError where a path of it has none."""
-    from longctx.manifest import State
 
-    current = [entry for entry in corpus.entries if entry.state is State.CURRENT]
+    current = list(corpus.current)
     if not scope.paths:
         return current
     names = {entry: corpus.paths_of(entry) or [entry.path] for entry in current}
@@ -150,7 +149,7 @@ def _alike(last: str, names: dict[str, list[str]]) -> list[str]:
 
 def described(corpus: "Corpus", scope: Scope, entries: "Sequence[Entry]") -> str:
     """A scope as a model is told of it: names, and the ids of the documents; empty for the whole corpus."""
-    if len(entries) == sum(entry.state == "current" for entry in corpus.entries):
+    if len(entries) == len(corpus.current):
         return ""
     from longctx.wording import LONGEST_NAME
 

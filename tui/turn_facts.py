@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from ingest.naming import show
+from longctx.counted import counted
 from longctx.durations import duration
 from longctx.export import how_quoted
 from tui.cited import citations_of
@@ -124,11 +125,6 @@ def left_out(paths: Sequence[str], count: int, manner: str) -> Iterator[str]:
         more = f" and {count - PATHS_SHOWN:,} more" if count > PATHS_SHOWN else ""
         names = ", ".join(one_line(show(path)) for path in paths[:PATHS_SHOWN])
         yield f"{counted(count, 'document')} {manner}: {names}{more}"
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 source`, `2,000 sources`."""
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

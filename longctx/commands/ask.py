@@ -12,10 +12,10 @@ import typer
 
 from longctx.commands.dialogues import Opened, open_dialogue, write_end
 from longctx.commands.engine_options import EngineOptions, SessionOptions
-from longctx.commands.faces import LastFace, LinesFace, Progress, TextFace, ending_lines
+from longctx.commands.faces import LastFace, LinesFace, Progress, TextFace, ending_lines, write_json
 from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.commands.output import open_output, stdout_is_terminal
-from longctx.commands.prefixes import counted
+from longctx.counted import counted
 from longctx.errors import Interrupted, LongctxError, UsageError
 from longctx.events import Answered, AnswerEvent, AnswerEvents, follow
 
@@ -172,15 +172,8 @@ def _face(opened: Opened, form: Form, stream: IO[str], shown: Progress | LinesFa
         shown.write({"event": "corpus", **corpus_json(summarise(opened.corpus.record.id, opened.corpus.files))})
         return shown
     if form.as_json or form.is_batch:
-        return LastFace(shown, lambda answer: _write_json(answer, stream, indent=None if form.is_batch else 2))
+        return LastFace(shown, lambda answer: write_json(answer, stream, indent=None if form.is_batch else 2))
     return TextFace(stream, shown, lambda answer: _end(answer, opened, stream, shown, form, on_terminal=on_terminal))
-
-
-def _write_json(answer: "Answer", stream: IO[str], indent: int | None) -> None:
-    from longctx.answer import to_json
-
-    stream.write(json.dumps(to_json(answer), indent=indent) + "\n")
-    stream.flush()
 
 
 def _end(
@@ -214,7 +207,7 @@ def _check_verified(answers: "list[Answer]") -> None:
     from longctx.errors import EvidenceGate
 
     for answer in answers:
-        failed = [c for c in answer.citations if c.status != "verified" or not c.is_current]
+        failed = [citation for citation in answer.citations if not citation.is_sound]
         if failed or not answer.citations:
             count = len(answer.citations)
             what = f"of {counted(count, 'citation')}, {len(failed)} not verified" if failed else "no citations"

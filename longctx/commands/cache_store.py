@@ -13,7 +13,6 @@ from longctx.commands.prefixes import (
     WINDOW_HEADING,
     chain_json,
     chain_line,
-    counted,
     found_json,
     going,
     is_bad,
@@ -31,6 +30,7 @@ from longctx.commands.prefixes import (
     window_line,
 )
 from longctx.commands.warm import warm
+from longctx.counted import counted
 from longctx.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import typer
 
 from ingest.git import is_remote
 from longctx.commands.options import OUTPUT, Chosen, with_shared_options
-from longctx.commands.prefixes import counted
 from longctx.commands.source import read_source
+from longctx.counted import counted
 from longctx.errors import EvidenceGate, StoreError, UsageError
 
 if TYPE_CHECKING:
@@ -96,8 +96,7 @@ def _content(file: str) -> bytes:
 def _report(path: Path) -> bytes:
     """A report's JSON; what lies in a folder was not named by the user, and may be a pipe that nobody writes to."""
     from ingest.naming import show
-    from longctx.reports.manifest_values import NotRead
-    from longctx.reports.regular_file import regular_content
+    from longctx.regular_file import NotRead, regular_content
 
     try:
         return regular_content(path, LARGEST_BYTES)

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol, Self
 
 from ingest.naming import safe_text, show
-from longctx.commands.prefixes import counted
 from longctx.commands.pulse import Pulse
+from longctx.counted import counted
 from longctx.durations import duration
 from longctx.events import ROLLED, Answered, CitationResolved, Notice, Planned, PrefillProgress, Stepped, TextDelta
 
@@ -205,6 +205,14 @@ class LastFace:
         self._progress.tell(event)
         if isinstance(event, Answered):
             self._ending(event.answer)
+
+
+def write_json(answer: "Answer", stream: IO[str], indent: int | None = None) -> None:
+    """An answer as one JSON document, on one line unless it is to be indented."""
+    from longctx.answer import to_json
+
+    stream.write(json.dumps(to_json(answer), indent=indent) + "\n")
+    stream.flush()
 
 
 def _fields(event: "AnswerEvent") -> Iterator[dict[str, Any]]:

@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from longctx.counted import counted
+
 if TYPE_CHECKING:
     from cache.stored import StoredBlock, StoredChain
     from cache.verification import Checked
@@ -151,11 +153,6 @@ def pruned_json(
         "left_bytes": total_bytes(rows) - total_bytes(drops),
         "kept": [_row_json(row) for row in stays],
     }
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 window`, `2 windows`."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def short(key: str) -> str:

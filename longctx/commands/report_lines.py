@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ingest.naming import show
 from ingest.own_report import PICTURES
 from longctx.commands.faces import Progress
-from longctx.commands.prefixes import counted
+from longctx.counted import counted
 from longctx.digest_answer import EMPTY
 from longctx.durations import duration
 from longctx.events import Notice, Planned

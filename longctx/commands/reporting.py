@@ -18,8 +18,8 @@ from ingest.rules import Selection
 from longctx import __version__
 from longctx.commands.engine_options import EngineOptions
 from longctx.commands.options import Chosen
-from longctx.commands.prefixes import counted
 from longctx.commands.report_lines import ReportProgress, end_lines, failures, left_alone
+from longctx.counted import counted
 from longctx.engines.choice import AUTO
 from longctx.engines.opening import QUOTES
 from longctx.errors import Interrupted, ItemsFailed, UsageError

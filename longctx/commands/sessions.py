@@ -149,7 +149,7 @@ def rm(
 
     longctx sessions rm 3f2a --yes
     """
-    from longctx.commands.prefixes import counted
+    from longctx.counted import counted
     from longctx.migrations import backups
 
     with _history() as history:
@@ -174,7 +174,7 @@ def verify(
     longctx sessions verify
     """
     from ingest.naming import show as shown
-    from longctx.commands.prefixes import counted
+    from longctx.counted import counted
 
     with _history() as history:
         problems = history.verify(repair=repair)

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from longctx.commands.output import open_output, outputs_are_one, stdout_is_tty
-from longctx.commands.prefixes import counted
+from longctx.counted import counted
 from longctx.errors import EngineError
 
 if TYPE_CHECKING:

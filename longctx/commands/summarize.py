@@ -13,10 +13,10 @@ import typer
 from ingest.naming import safe_text, show
 from longctx.commands.dialogues import Opened, open_dialogue
 from longctx.commands.engine_options import EngineOptions, SessionOptions
-from longctx.commands.faces import LastFace, LinesFace, Progress, TextFace, ending_lines
+from longctx.commands.faces import LastFace, LinesFace, Progress, TextFace, ending_lines, write_json
 from longctx.commands.options import OUTPUT, Chosen, with_shared_options
 from longctx.commands.output import open_output, stdout_is_terminal
-from longctx.commands.prefixes import counted
+from longctx.counted import counted
 from longctx.errors import Interrupted, ItemsFailed, LongctxError, StoreError, UsageError
 from longctx.events import Answered, AnswerEvent, follow
 from longctx.summary_form import Length, Scope, Style, Summary
@@ -210,7 +210,7 @@ def _face(shown: Shown) -> "Face":
         _write_corpus(shown)
         return shown.lines
     if shown.form.as_json:
-        return LastFace(shown.progress, lambda answer: _write_json(answer, shown.stream, indent=2))
+        return LastFace(shown.progress, lambda answer: write_json(answer, shown.stream, indent=2))
     if shown.is_file:
         return LastFace(
             shown.progress, lambda answer: _end(_said(answer, {c.n: c.n for c in answer.citations}, shown), shown)
@@ -236,13 +236,6 @@ def _write_corpus(shown: Shown) -> None:
 
     if shown.lines is not None:
         shown.lines.write({"event": "corpus", **corpus_json(shown.opened.corpus.summary)})
-
-
-def _write_json(answer: "Answer", stream: IO[str], indent: int | None = None) -> None:
-    from longctx.answer import to_json
-
-    stream.write(json.dumps(to_json(answer), indent=indent) + "\n")
-    stream.flush()
 
 
 def _end(answer: "Answer", shown: Shown) -> None:
@@ -378,7 +371,7 @@ class Writing:
         if self._shown.lines is not None:
             self._shown.lines.write({"event": "result", **to_json(answer)})
         elif self._shown.form.as_json:
-            _write_json(answer, self._shown.stream)
+            write_json(answer, self._shown.stream)
         else:
             self._put(answer.question_id or answer.question, "", answer)
 
@@ -389,7 +382,7 @@ class Writing:
             return
         if self._shown.form.as_json:
             for answer in made:
-                _write_json(answer, self._shown.stream)
+                write_json(answer, self._shown.stream)
             return
         cut = "\nWhat there is of it, cut off:\n\n" if made else ""
         self._put(path, f"Not summarised: {self._line(reason)}\n{cut}", *made)

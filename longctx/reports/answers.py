@@ -93,7 +93,7 @@ def fault(work: Work, result: "Result") -> str:
     """What an answer lacks where all that it cites has to be verified; nothing where it is as it should be."""
     if not work.require_verified:
         return ""
-    failed = [each for each in result.evidence if each.status != "verified" or not each.is_current]
+    failed = [each for each in result.evidence if not each.is_sound]
     if failed:
         return f"of {len(result.evidence):,} citations {len(failed):,} not verified, and all have to be"
     return "" if result.evidence else "no citations, and verified ones have to be there"

@@ -1,10 +1,10 @@
 """Which documents the items of a report cite, and how often: the table of items and documents."""
 
 from dataclasses import dataclass
-from os.path import commonpath, dirname
 
-from longctx.reports.phrases import name, number, tail
-from longctx.reports.report import Kind, Report, matrix
+from longctx.counted import counted
+from longctx.reports.phrases import name, tail
+from longctx.reports.report import Kind, Report, matrix, shared_folder
 
 ROWS_MOST = 60
 COLUMNS_MOST = 200
@@ -63,7 +63,7 @@ def coverage(report: Report) -> Coverage | None:
     paths = sorted(
         {path for each in shown for path in each}, key=lambda path: (-sum(e.get(path, 0) for e in shown), path)
     )
-    above = _common(report)
+    above = shared_folder([row.path for row in report.documents if row.tokens])
     rows = [
         Row(tail(path.removeprefix(above), PATH_MOST), tuple(each.get(path, 0) for each in shown))
         for path in paths[:ROWS_MOST]
@@ -80,17 +80,9 @@ def coverage(report: Report) -> Coverage | None:
     )
 
 
-def _common(report: Report) -> str:
-    """The folder, with its slash, that all documents lie in if all paths are whole; titles are without it, too."""
-    paths = [row.path for row in report.documents if row.tokens]
-    if not paths or not all(path.startswith("/") for path in paths):
-        return ""
-    return commonpath([dirname(path) for path in paths]).rstrip("/") + "/"
-
-
 def _missing(report: Report, kinds: set[Kind], count: int) -> str:
     """How many documents nothing cites that has a column."""
-    of = number(len(report.documents), "document")
+    of = counted(len(report.documents), "document")
     names = " or ".join(_NAMES[kind] for kind in (Kind.QUESTION, Kind.SUMMARY) if kind in kinds)
     own = any(item.kind is Kind.DOCUMENT for item in report.items)
     apart = ", summaries of single documents apart" if own else ""

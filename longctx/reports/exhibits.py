@@ -66,7 +66,7 @@ def exhibits(item: Item, place: int, names: tuple[str, ...], album: Album, marks
 def _exhibit(
     each: Evidence, place: int, names: tuple[str, ...], album: Album, state: str, marks: Container[int]
 ) -> Exhibit:
-    name, sound = names[place], phrases.is_sound(each)
+    name, sound = names[place], each.is_sound
     other = album.seen.get((place, each.n))
     return Exhibit(
         n=each.n,

@@ -5,7 +5,6 @@ An item's key is a digest of all that its answer depends on: what has the same k
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -15,10 +14,9 @@ import msgspec
 
 from ingest.naming import show
 from longctx.errors import UsageError
-from longctx.manifest import State as TextState
 from longctx.reports.manifest import LoadedManifest, Question, SummaryPart
 from longctx.reports.plain import whole
-from longctx.reports.report import Kind
+from longctx.reports.report import Kind, shared_folder
 from longctx.summary_form import Scope, Style, Summary
 
 if TYPE_CHECKING:
@@ -171,8 +169,7 @@ def asked_digest(work: Work, answers: Mapping[str, str]) -> str:
 
 def corpus_digest(corpus: "Corpus") -> str:
     """Names the texts of a corpus, in their order and under their names."""
-    current = [entry for entry in corpus.entries if entry.state is TextState.CURRENT]
-    return digest([[e.document_id, e.path, corpus.paths_of(e), e.digest, e.reader] for e in current])
+    return digest([[e.document_id, e.path, corpus.paths_of(e), e.digest, e.reader] for e in corpus.current])
 
 
 def wording_digest() -> str:
@@ -216,7 +213,7 @@ def _of_documents(part: SummaryPart | None, corpus: "Corpus") -> Iterator[Work]:
     if part is None or not part.per_document:
         return
     paths = _documents(corpus)
-    above = len(_common(paths))
+    above = len(shared_folder(paths))
     for path in paths:
         yield _summary(Kind.DOCUMENT, part, f"{SUMMARY}/{path}", path[above:], Scope((path,)))
 
@@ -231,16 +228,7 @@ def _summary(kind: Kind, part: SummaryPart, identity: str, title: str, scope: Sc
 
 def _documents(corpus: "Corpus") -> list[str]:
     """The first path of each text that there is now, in order."""
-    current = (entry for entry in corpus.entries if entry.state is TextState.CURRENT and entry.tokens)
-    return sorted((corpus.paths_of(entry) or [entry.path])[0] for entry in current)
-
-
-def _common(paths: Sequence[str]) -> str:
-    """The folder, with its slash, that all of several whole paths lie in; nothing for others."""
-    if len(paths) == 0 or not all(path.startswith("/") for path in paths):
-        return ""
-    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
-    return folder.rstrip("/") + "/"
+    return sorted((corpus.paths_of(entry) or [entry.path])[0] for entry in corpus.current if entry.tokens)
 
 
 def _asked(question: Question, loaded: LoadedManifest) -> Work:

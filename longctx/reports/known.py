@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from longctx.citations import CitationStatus, place_of
-from longctx.manifest import State as TextState
 from longctx.reports import answers, items
 from longctx.reports.evidence import evidence_of
 from longctx.reports.items import Parts, Work
@@ -116,7 +115,6 @@ class Known:
 def _names(corpus: "Corpus") -> dict[str, set[str]]:
     """The paths under which each text stands that there is now."""
     names: dict[str, set[str]] = {}
-    for entry in corpus.entries:
-        if entry.state is TextState.CURRENT:
-            names.setdefault(entry.digest, set()).update(map(whole, (entry.path, *corpus.paths_of(entry))))
+    for entry in corpus.current:
+        names.setdefault(entry.digest, set()).update(map(whole, (entry.path, *corpus.paths_of(entry))))
     return names

@@ -15,12 +15,12 @@ import msgspec
 
 from ingest.naming import show
 from longctx.errors import ConfigError, UsageError
+from longctx.regular_file import NotRead, regular_content
 from longctx.reports.manifest import SCHEMA, LoadedManifest, Manifest
 from longctx.reports.manifest_questions import question_faults
 from longctx.reports.manifest_schema import schema
 from longctx.reports.manifest_shape import shape_faults
-from longctx.reports.manifest_values import Fault, NotRead, Values, line_of, written
-from longctx.reports.regular_file import regular_content
+from longctx.reports.manifest_values import Fault, Values, line_of, written
 
 LARGEST_BYTES = 1 << 20
 TOLD_MOST = 30
@@ -139,8 +139,6 @@ def _schemas(questions: object, folder: Path, faults: list[Fault]) -> Iterator[t
         if not isinstance(name, str) or not isinstance(identity, str) or not name.strip():
             continue
         try:
-            if not os.path.isfile(folder / name):  # also a name that no file can have
-                raise UsageError(f"{show(str(folder / name))}: no such file")
             yield identity, read_schema(folder / name)
         except UsageError as error:
             faults.append(Fault(("question", i, "schema"), str(error)))

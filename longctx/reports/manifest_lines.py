@@ -8,7 +8,8 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 
-from longctx.reports.manifest_values import Lines, NotRead, Place, Values
+from longctx.regular_file import NotRead
+from longctx.reports.manifest_values import Lines, Place, Values
 
 # A string that nothing ends goes to the end of its line, a long one to that of the text. Nothing is read twice.
 _TOKEN = re.compile(

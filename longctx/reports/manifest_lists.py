@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from ingest.naming import show
-from longctx.reports.manifest_values import Fault, Lines, NotRead, Place, Values
+from longctx.regular_file import NotRead
+from longctx.reports.manifest_values import Fault, Lines, Place, Values
 
 COLUMNS = ("id", "text", "require_verified", "schema", "depends_on")
 SWITCHES = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}

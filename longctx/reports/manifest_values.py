@@ -25,14 +25,6 @@ class Values:
     faults: tuple[Fault, ...] = ()
 
 
-class NotRead(Exception):
-    """A text that is not of its form; `line` is where, if that is known."""
-
-    def __init__(self, message: str, line: int | None = None) -> None:
-        super().__init__(message)
-        self.line = line
-
-
 def line_of(place: Place, lines: Lines) -> int | None:
     """The line of a place, or of the nearest table or list around it."""
     near = (lines.get(place[:length]) for length in range(len(place), 0, -1))

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from ingest.naming import show
-from longctx.reports.manifest_values import Fault, NotRead, Place, Values
+from longctx.regular_file import NotRead
+from longctx.reports.manifest_values import Fault, Place, Values
 
 DEPTH_MOST = 20
 DIGITS_MOST = 100  # of a number; those of base 60 cost the square of their length

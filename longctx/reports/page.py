@@ -200,7 +200,7 @@ def _value(item: Item) -> str:
 
 def _evidence(parts: Sequence[Part]) -> Gathered:
     cited = [each for part in parts for each in phrases.cited(part.item)]
-    doubtful = sum(not phrases.is_sound(each) for each in cited)
+    doubtful = sum(not each.is_sound for each in cited)
     return Gathered(len(cited), doubtful, [part for part in parts if part.item.evidence])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ingest.naming import show
+from longctx.counted import counted
 from longctx.durations import duration
 from longctx.export import MEANINGS, Footnote, conduct, footnotes
 from longctx.reports.report import DocumentRow, Evidence, Item, Kind, Report, State
@@ -29,7 +30,7 @@ OUT_OF_DATE = "!"
 
 def standing(report: Report) -> str:
     """How far it is: `7 of 12 items, 1 failed`, or `12 items`."""
-    items = number(len(report.items), "item")
+    items = counted(len(report.items), "item")
     if report.done == len(report.items):
         return items
     return f"{report.done:,} of {items}" + (f", {report.failed:,} failed" if report.failed else "")
@@ -38,7 +39,7 @@ def standing(report: Report) -> str:
 def extent(report: Report) -> str:
     """How large the corpus is and what of it was left out."""
     tokens = count(report.corpus.get("tokens"))
-    parts = [number(len(report.documents), "document")]
+    parts = [counted(len(report.documents), "document")]
     parts += [f"{tokens:,} tokens"] if tokens is not None else []
     left_out = rows(report.corpus, "skipped")
     return ", ".join([*parts, *([f"{len(left_out):,} left out"] if left_out else [])])
@@ -81,12 +82,7 @@ def told(item: Item) -> list[str]:
 
 def citations(item: Item) -> str:
     """`14 citations, 13 verified`."""
-    return f"{number(len(cited(item)), 'citation')}, {sum(map(is_sound, cited(item))):,} verified"
-
-
-def is_sound(evidence: Evidence) -> bool:
-    """The quote stands where it is said to stand, in the text that its file has."""
-    return evidence.status == "verified" and evidence.is_current
+    return f"{counted(len(cited(item)), 'citation')}, {sum(each.is_sound for each in cited(item)):,} verified"
 
 
 def cited(item: Item) -> tuple[Evidence, ...]:
@@ -108,12 +104,12 @@ def sign(evidence: Evidence) -> str:
 
 def doubt(evidence: Evidence) -> str:
     """The sign of a citation that is not sound; none of one that is."""
-    return "" if is_sound(evidence) else sign(evidence)
+    return "" if evidence.is_sound else sign(evidence)
 
 
 def places(item: Item) -> list[tuple[int, str]]:
     """Each citation's number; its sign and place, and its state where it is not sound."""
-    signs = {each.n: (sign(each), is_sound(each)) for each in cited(item)}
+    signs = {each.n: (sign(each), each.is_sound) for each in cited(item)}
     return [(note.n, _place(note, *signs[note.n])) for note in notes(item)]
 
 
@@ -188,11 +184,6 @@ def percent(part: float, whole: float) -> str:
     if share >= 10 or share == 0:
         return f"{share:.0f} %"
     return f"{share:.1f} %" if share >= 0.1 else "< 0.1 %"
-
-
-def number(count: int, what: str) -> str:
-    """`1 document`, `3,000 documents`."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def moment(written: str) -> str:

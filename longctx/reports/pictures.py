@@ -121,7 +121,8 @@ class PagePictures(AbstractContextManager["PagePictures"]):
 
     def _location(self, path: str) -> str:
         """The file behind a path of the corpus; raises ReadFailure for what was piped in, cloned, or is gone."""
-        name = next((name for name in self._corpus.files if path in (name, whole(name))), STDIN_PATH)
+        files = self._corpus.files
+        name = path if path in files else next((name for name in files if whole(name) == path), STDIN_PATH)
         is_here = name != STDIN_PATH and not all(map(is_remote, self._corpus.record.inputs))
         location = self._corpus.location(name) if is_here else None
         if location is None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from longctx.counted import counted
 from longctx.durations import duration
 from longctx.reports import phrases
 from longctx.reports.report import Report, State, WindowRow
@@ -132,7 +133,7 @@ def timings(report: Report) -> Bars | None:
         for name, seconds in (timed[i] for i in _largest([seconds for _, seconds in timed]))
     ]
     total = duration(sum(seconds for _, seconds in timed))
-    said = f"The times of {phrases.number(len(timed), 'item')} add up to {total}"
+    said = f"The times of {counted(len(timed), 'item')} add up to {total}"
     return Bars("Time by item", f"{said}{_shown(len(timed), 'took longest')}.", tuple(bars))
 
 

@@ -3,8 +3,9 @@
 Every other form is made of these values alone, so what is written twice from the same values is the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
+from os.path import commonpath, dirname
 from typing import Any
 
 import msgspec
@@ -51,6 +52,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     after: str = ""
     picture: str = ""
     picture_note: str = ""
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is verified in a text that its file still has."""
+        return self.status == "verified" and self.is_current
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -158,6 +164,13 @@ def matrix(report: Report) -> Mapping[str, Mapping[str, int]]:
     for item in report.items:
         row = counts.setdefault(item.id, {})
         for each in item.evidence:
-            if each.status == "verified" and each.is_current:
+            if each.is_sound:
                 row[each.path] = row.get(each.path, 0) + 1
     return counts
+
+
+def shared_folder(paths: Sequence[str]) -> str:
+    """The folder, with its slash, that all of these documents lie in where all paths are whole: titles leave it out."""
+    if not paths or not all(path.startswith("/") for path in paths):
+        return ""
+    return commonpath([dirname(path) for path in paths]).rstrip("/") + "/"

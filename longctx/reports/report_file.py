@@ -7,8 +7,7 @@ import msgspec
 
 from ingest.naming import show
 from longctx.errors import UsageError
-from longctx.reports.manifest_values import NotRead
-from longctx.reports.regular_file import regular_content
+from longctx.regular_file import NotRead, regular_content
 from longctx.reports.report import SCHEMA, Report, from_json
 
 NAME = "report.json"

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from longctx.manifest import State
 from longctx.reports.plain import whole
 from longctx.reports.report import DocumentRow, Item, WindowRow
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 def documents(corpus: "Corpus") -> tuple[DocumentRow, ...]:
     """Each text that there is now, in the corpus's order."""
-    return tuple(_row(corpus, entry) for entry in corpus.entries if entry.state is State.CURRENT)
+    return tuple(_row(corpus, entry) for entry in corpus.current)
 
 
 class Windows:
@@ -37,7 +36,7 @@ class Windows:
         counts = [0] * len(self._rows)
         for item in items:
             for each in item.evidence:
-                if each.status == "verified" and each.is_current and each.chars is not None:
+                if each.is_sound and each.chars is not None:
                     for index in self._of(each.sha256, each.chars[0]):
                         counts[index] += 1
         replace = msgspec.structs.replace

@@ -1,6 +1,7 @@
 """Schemas of answers: which are taken, what engines are held to, and what is made of what a model writes."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -291,3 +292,9 @@ class TestParse:
             read = parse(text, COVENANTS)
             assert isinstance(read.problem, str)
             json.dumps(read.value, allow_nan=False, ensure_ascii=False).encode()
+
+
+def test_a_pipe_that_nobody_writes_to_is_no_schema(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "schema.json")
+    with pytest.raises(UsageError, match="not a regular file"):
+        read_schema(tmp_path / "schema.json")

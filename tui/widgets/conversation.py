@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 from ingest.naming import safe_text
 from longctx.backend.replies import Answered, Failed, Planned, Prefill, TurnIs
 from longctx.citations import Citation
+from longctx.counted import counted
 from longctx.export import answer_text, footnotes, marked, note_line
 from tui.fitting import one_line
 from tui.messages import (
@@ -27,7 +28,6 @@ from tui.messages import (
     QuestionTakenBack,
     StopWanted,
 )
-from tui.turn_facts import counted
 from tui.widgets.answer import AnswerText, Growing
 from tui.widgets.footnotes import Footnotes
 from tui.widgets.turn import Turn, foot_lines

@@ -13,11 +13,11 @@ from textual.content import Content
 from textual.widgets import TextArea
 
 from ingest.naming import safe_text, show
+from longctx.counted import counted
 from tui.completing import Completing, command_in, commands_for, typed_at
 from tui.fitting import end_of
 from tui.messages import CommandTyped, EditorWanted, QuestionAsked, StopWanted
 from tui.path_search import PathSearch
-from tui.turn_facts import counted
 from tui.widgets.completions import Choice, Completions
 
 PASTED_MOST = 200_000  # characters

@@ -13,6 +13,7 @@ weights are drawn with a deviation of 0.08, as the usual 0.02 leaves logits too 
     make_checkpoint(name, **text)   another one: any keys of transformers' Llama4TextConfig, and save=, dtype=
     scout_words                     Llama 4's vocabulary and windows of 8,192 tokens, in 4 layers (NoPE: 3), bfloat16,
                                     with a tokenizer and a chat template: what any server can be started on
+    needle          the checkpoint that longctx builds to test engines with: real vocabulary and windows, 2 layers
 
 Each is a folder (Path) that lives as long as the session: read only. `reference(folder)` is transformers' own model.
 """
@@ -20,23 +21,14 @@ Each is a folder (Path) that lives as long as the session: read only. `reference
 import json
 import shutil
 from collections.abc import Callable
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from longctx.tokenizer_json import byte_alphabet
-from longctx.vocabulary import (
-    BEGIN_OF_TEXT,
-    END_OF_MESSAGE,
-    END_OF_TEXT,
-    END_OF_TURN,
-    ORDINARY_TOKENS,
-    SPLIT_PATTERN,
-    VOCABULARY_TOKENS,
-    llama4,
-)
+from longctx.needle.folder import needle_folder
+from longctx.needle.tokenizer import PAD, write_tokenizer
+from longctx.vocabulary import BEGIN_OF_TEXT, END_OF_MESSAGE, END_OF_TEXT, END_OF_TURN, VOCABULARY_TOKENS
 
 if TYPE_CHECKING:  # loaded by the tests that need it only
     import torch
@@ -76,7 +68,6 @@ SCOUT: dict[str, Any] = {
     "pad_token_id": 0,
 }
 MAVERICK = {**SCOUT, "interleave_moe_layer_step": 2, "use_qk_norm": False, "rope_scaling": None}
-PAD = 200_018
 WORDS: dict[str, Any] = {
     "vocab_size": VOCABULARY_TOKENS,
     "intermediate_size": 64,
@@ -90,11 +81,6 @@ WORDS: dict[str, Any] = {
     "eos_token_id": [END_OF_TEXT, END_OF_MESSAGE, END_OF_TURN],
     "pad_token_id": PAD,
 }
-CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}<|header_start|>{{ message['role'] }}<|header_end|>\n\n"
-    "{{ message['content'] | trim }}<|eot|>{% endfor %}"
-    "{% if add_generation_prompt %}<|header_start|>assistant<|header_end|>\n\n{% endif %}"
-)
 VISION = {
     "hidden_size": 32,
     "num_hidden_layers": 1,
@@ -187,6 +173,11 @@ def scout_words(make_checkpoint: MakeCheckpoint) -> Path:
 
 
 @pytest.fixture(scope="session")
+def needle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return needle_folder(tmp_path_factory.mktemp("needle"))
+
+
+@pytest.fixture(scope="session")
 def reference() -> Callable[[Path], Any]:
     """Transformers' own model of a checkpoint of text, in the type it is stored in, with plain attention."""
     from transformers import Llama4ForCausalLM
@@ -206,54 +197,3 @@ def unfused(name: str, tensor: "torch.Tensor") -> "dict[str, torch.Tensor]":
         for part, stacked in parts.items()
         for expert, matrix in enumerate(stacked)
     }
-
-
-def write_tokenizer(folder: Path) -> None:
-    """Llama 4's tokenizer as Hugging Face's libraries read it."""
-    from llama_models.llama4.tokenizer import BASIC_SPECIAL_TOKENS, LLAMA4_SPECIAL_TOKENS
-
-    specials = [*BASIC_SPECIAL_TOKENS, *LLAMA4_SPECIAL_TOKENS]
-    reserved = VOCABULARY_TOKENS - ORDINARY_TOKENS - len(specials)
-    specials += [f"<|reserved_special_token_{n}|>" for n in range(reserved)]
-    named = {
-        "bos_token": specials[BEGIN_OF_TEXT - ORDINARY_TOKENS],
-        "eos_token": specials[END_OF_TURN - ORDINARY_TOKENS],
-        "pad_token": specials[PAD - ORDINARY_TOKENS],
-    }
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **named}
-    config |= {"model_max_length": 10_485_760, "model_input_names": ["input_ids", "attention_mask"]}
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json(specials)))
-    (folder / "tokenizer_config.json").write_text(json.dumps(config | {"chat_template": CHAT_TEMPLATE}))
-
-
-def tokenizer_json(specials: list[str]) -> dict[str, Any]:
-    """Every split of a token into two is a merge, in the order of what it makes: the same as a list of ranks."""
-    characters = {byte: character for character, byte in byte_alphabet().items()}
-    ranks = llama4().ranks()
-    spelled = {token: "".join(map(characters.__getitem__, token)) for token in ranks}
-    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    split = {"type": "Split", "pattern": {"Regex": SPLIT_PATTERN}, "behavior": "Isolated", "invert": False}
-    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
-    return {
-        "version": "1.0",
-        "added_tokens": [
-            {"id": ORDINARY_TOKENS + n, "content": name, "special": True, **flags} for n, name in enumerate(specials)
-        ],
-        "normalizer": None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
-        "decoder": byte_level,
-        "model": {
-            "type": "BPE",
-            "ignore_merges": True,
-            "byte_fallback": False,
-            "vocab": {spelled[token]: rank for token, rank in ranks.items()},
-            "merges": list(chain.from_iterable(splits(token, ranks, spelled) for token in ranks)),
-        },
-    }
-
-
-def splits(token: bytes, ranks: dict[bytes, int], spelled: dict[bytes, str]) -> list[list[str]]:
-    """A token as two tokens, in every way there is; the pair of the lowest ranks first."""
-    halves = [(token[:at], token[at:]) for at in range(1, len(token)) if token[:at] in ranks and token[at:] in ranks]
-    halves.sort(key=lambda pair: (ranks[pair[0]], ranks[pair[1]]))
-    return [[spelled[left], spelled[right]] for left, right in halves]

@@ -1,5 +1,7 @@
 """Our engine and a real vLLM on this machine's CPU give the same greedy tokens over a tiny random checkpoint.
 
+Over the needle checkpoint vLLM retrieves the same facts.
+
 `make test` builds vLLM's environment and names its interpreter in LONGCTX_VLLM_PYTHON. Prompts end before, at and
 after window boundaries, and answers cross them. With these seeds the best two tokens are never nearer than 0.001 in log
 probability, and leaving out temperature tuning, the chunk mask or the norm of q and k changes three answers in four.
@@ -18,6 +20,8 @@ import torch
 
 from longctx.engines.base import Sampling, Token, contiguous
 from longctx.engines.scout import ScoutEngine
+from longctx.needle.construction import RARE_FROM
+from tests.needle.text import WINDOW, asking, text
 
 # Read here: no test sees a setting of the caller's environment.
 VLLM_PYTHON = os.environ.get("LONGCTX_VLLM_PYTHON")
@@ -96,6 +100,21 @@ def test_greedy_tokens_are_those_of_vllm(shape: str, tmp_path: Path) -> None:
     assert answers(checkpoint, prompts) == theirs
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not VLLM_PYTHON, reason="LONGCTX_VLLM_PYTHON names no interpreter with vLLM; make test does")
+def test_vllm_finds_the_facts_that_the_needle_checkpoint_is_built_to_find(needle: Path, tmp_path: Path) -> None:
+    words = random.Random(3).sample(range(RARE_FROM, 200_000), 16)
+    found = {at: words[4 * n : 4 * n + 4] for n, at in enumerate((100, WINDOW - 4, 2 * WINDOW + 4_096))}
+    cut = {2 * WINDOW - 1: words[12:]}
+    ids = text(3, found | cut)
+    options = {"dtype": "bfloat16", "block_size": 128, "max_num_batched_tokens": 2048}
+    positions = {"hf_overrides": {"max_position_embeddings": 1 << 17}}  # it makes a table of all there could be
+    prompts = [list(asking(ids, fact[0]).ids) for fact in (found | cut).values()]
+    answers = vllm_answers(needle, prompts, tmp_path, max_tokens=3, **options, **positions)
+    assert answers[:3] == [fact[1:] for fact in found.values()]
+    assert answers[3][0] != words[13]
+
+
 def write_checkpoint(folder: Path, text: dict[str, Any]) -> None:
     from transformers import Llama4ForCausalLM, Llama4TextConfig
 
@@ -118,10 +137,12 @@ def answers(checkpoint: Path, prompts: list[list[int]]) -> list[list[int]]:
         engine.close()
 
 
-def vllm_answers(checkpoint: Path, prompts: list[list[int]], folder: Path) -> list[list[int]]:
+def vllm_answers(
+    checkpoint: Path, prompts: list[list[int]], folder: Path, max_tokens: int = MAX_TOKENS, **more: Any
+) -> list[list[int]]:
     task, result = folder / "task.json", folder / "answers.json"
-    options = {"model": str(checkpoint), **VLLM_OPTIONS}
-    task.write_text(json.dumps({"options": options, "prompts": prompts, "max_tokens": MAX_TOKENS}))
+    options = {"model": str(checkpoint), **VLLM_OPTIONS, **more}
+    task.write_text(json.dumps({"options": options, "prompts": prompts, "max_tokens": max_tokens}))
     command = [str(VLLM_PYTHON), str(Path(__file__).with_name("vllm_greedy.py")), str(task), str(result)]
     run = subprocess.run(command, env={**os.environ, **VLLM_ENVIRON}, capture_output=True, text=True, timeout=240)
     assert run.returncode == 0, run.stderr[-4000:]

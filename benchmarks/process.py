@@ -2,10 +2,12 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -47,3 +49,69 @@ def checked(command: Sequence[str], **options: object) -> Cost:
     if cost.returncode:
         raise SystemExit(f"{shlex.join(command)} exited with {cost.returncode}:\n{cost.stderr}")
     return cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a guarded command came to its end; `why` is empty where it ended well."""
+
+    why: str
+    cpu_s: float
+    wall_s: float
+    rss_mb: float
+
+
+def guarded(
+    command: Sequence[str],
+    log: Path,
+    *,
+    limit_s: float,
+    limit_mb: float,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+) -> Ended:
+    """Run `command` in a process group of its own, which is killed when its time is over or its memory too much.
+
+    Memory is what all its processes hold now, looked at twice a second; what they print goes to `log`.
+    """
+    begun, peak, why = time.perf_counter(), 0.0, ""
+    with log.open("w") as out:
+        environ = {**os.environ, **(env or {})}
+        process = subprocess.Popen(command, cwd=cwd, env=environ, stdout=out, stderr=out, start_new_session=True)
+        try:
+            while not os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                peak = max(peak, _group_mb(process.pid))
+                elapsed = time.perf_counter() - begun
+                why = f"killed after {limit_s:,.0f} s" if elapsed > limit_s else why
+                why = f"killed at {peak / 1024:.1f} GiB of memory" if peak > limit_mb else why
+                if why:
+                    break
+                time.sleep(0.5)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+    why = why or (last_line(log) or f"exit {process.returncode}" if process.returncode else "")
+    return Ended(
+        why=why,
+        cpu_s=usage.ru_utime + usage.ru_stime,
+        wall_s=time.perf_counter() - begun,
+        rss_mb=max(peak, 0.0),
+    )
+
+
+def _group_mb(group: int) -> float:
+    """What the processes of a group hold in memory."""
+    pages = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            pages += int(fields[21]) if int(fields[2]) == group else 0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def last_line(log: Path) -> str:
+    """The last line that a process has written, mostly why it failed."""
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else ""

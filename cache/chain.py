@@ -31,12 +31,16 @@ class Block(Protocol):
         """What it occupies in the store."""
         ...
 
+    def size(self, name: str) -> int:
+        """How many bytes are under `name`, without reading them; KeyError where there is no such section."""
+        ...
+
     def section(self, name: str, parts: Parts = None) -> memoryview:
         """All bytes under `name`, checked before they are given; KeyError where there is no such section.
 
-        With `parts` (pairs of offsets) only what lies between those is read and checked, and nothing else of the view
-        may be looked at. The view is writable, writing to it reaches nobody else, and it is valid as long as it is
-        held. Raises BlockLost.
+        With `parts` (pairs of offsets) a copy of what lies between those, one after the other: no more than that is
+        read and checked, each time anew, and none of it stays in memory but the copy. A view is writable, writing to
+        it reaches nobody else, and it is valid as long as it is held. Raises BlockLost.
         """
         ...
 

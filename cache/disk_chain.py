@@ -33,14 +33,14 @@ class DiskChain:
 
     def append(self, ids: "array[int]", sections: "Mapping[str, Buffer]") -> DiskBlock:
         """Store the next window's block; raises StoreFull or StoreFailed."""
-        link = next_link(self._fingerprint, [block.key for block in self.blocks], ids)
+        link = next_link(self._fingerprint, self.blocks, ids)
         block = self._put(link, ids, sections, self._lease)
         self.blocks.append(block)
         return block
 
     def follow(self, windows: "Sequence[array[int]]") -> None:
         """Take further stored blocks; raises StoreFailed."""
-        link = link_after(self._fingerprint, [block.key for block in self.blocks])
+        link = link_after(self._fingerprint, self.blocks)
         self.blocks += self._find(link, windows, self._lease)
 
     def cut(self, depth: int) -> None:

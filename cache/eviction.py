@@ -46,8 +46,11 @@ def evictable(rows: Collection[StoredBlock], kept: Collection[BlockKey]) -> Iter
 
 def staying(rows: Collection[StoredBlock], kept: Collection[BlockKey]) -> set[BlockKey]:
     """What is kept, and all before it."""
-    by_key = {row.key: row for row in rows}
-    return {row.key for key in kept for row in ancestry(key, by_key)}
+    by_key, found = {row.key: row for row in rows}, set[BlockKey]()
+    for key in kept:
+        before = takewhile(lambda row: row.key not in found, ancestry(key, by_key))
+        found.update(row.key for row in before)
+    return found
 
 
 def _rank(row: StoredBlock) -> tuple[float, int, BlockKey]:

@@ -14,7 +14,7 @@ import struct
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import xxhash
 
@@ -74,6 +74,13 @@ class Header:
         return tuple((section.name, section.size) for section in self.sections)
 
 
+class Keyed(Protocol):
+    """A block, of which only its name is needed."""
+
+    @property
+    def key(self) -> BlockKey: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
     """Where a block hangs: its fingerprint, its parent (or root), and how many blocks are before it."""
@@ -83,16 +90,16 @@ class Link:
     depth: int
 
 
-def next_link(fingerprint: Fingerprint, before: Sequence[BlockKey], ids: "array[int]") -> Link:
+def next_link(fingerprint: Fingerprint, before: "Sequence[Keyed]", ids: "array[int]") -> Link:
     """Where the block of `ids` hangs after those `before`; raises ValueError where they are no window."""
     if not 0 < len(ids) <= fingerprint.window_tokens:
         raise ValueError(f"a window of {len(ids)} tokens, not of 1 to {fingerprint.window_tokens}")
     return link_after(fingerprint, before)
 
 
-def link_after(fingerprint: Fingerprint, before: Sequence[BlockKey]) -> Link:
+def link_after(fingerprint: Fingerprint, before: "Sequence[Keyed]") -> Link:
     """Where whatever comes after `before` hangs."""
-    parent = before[-1] if before else fingerprint.root()
+    parent = before[-1].key if before else fingerprint.root()
     return Link(fingerprint=fingerprint, parent=parent, depth=len(before))
 
 

@@ -11,7 +11,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -28,9 +29,10 @@ MOST = 2**50  # of anything that is counted
 LATEST = 2.0**34  # the year 2514, as late as ext4 knows
 COLUMNS = tuple(field.name for field in fields(StoredBlock))
 UPSERT = (
-    f"INSERT INTO blocks ({', '.join(COLUMNS)}) VALUES ({', '.join(':' + name for name in COLUMNS)}) "
+    f"INSERT INTO blocks ({', '.join(COLUMNS)}) VALUES ({', '.join('?' for _ in COLUMNS)}) "
     "ON CONFLICT (key) DO UPDATE SET nbytes = excluded.nbytes, last_used = max(last_used, excluded.last_used)"
 )
+_values = attrgetter(*COLUMNS)
 # SQLITE_ERROR (a table is missing), SQLITE_CORRUPT, SQLITE_NOTADB; others (locked, full, I/O) say nothing of the file.
 BROKEN = {1, 11, 26}
 
@@ -86,11 +88,13 @@ class Index:
         """Add rows; of those that are known already, only what is newer about their use is taken."""
         if rows:
             with self._transaction() as connection:
-                connection.executemany(UPSERT, [asdict(row) for row in rows])
+                connection.executemany(UPSERT, map(_values, rows))
 
     def limit_use(self, now: float) -> None:
         """No block was used later than `now`: else a clock that was wrong once would keep it for ever."""
-        if any(row.last_used > now for row in self.rows()):
+        with self._turn:
+            late = self._connection.execute("SELECT 1 FROM blocks WHERE last_used > ? LIMIT 1", (now,)).fetchone()
+        if late:
             with self._transaction() as connection:
                 connection.execute("UPDATE blocks SET last_used = ?1 WHERE last_used > ?1", (now,))
 

@@ -6,6 +6,7 @@ anything but itself; the ids are compared again on a hit all the same.
 
 import hashlib
 import json
+import re
 import sys
 from array import array
 from dataclasses import asdict, dataclass
@@ -15,6 +16,7 @@ BlockKey = NewType("BlockKey", str)
 KEY_BYTES = 32
 ROOT_TAG = b"longctx.root.1\0"
 BLOCK_TAG = b"longctx.block.1\0"
+KEY = re.compile(f"[0-9a-f]{{{2 * KEY_BYTES}}}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ def name_identity(model: str) -> str:
 
 def is_key(text: str) -> bool:
     """Whether a name found on disk can be a key at all."""
-    return len(text) == 2 * KEY_BYTES and all(letter in "0123456789abcdef" for letter in text)
+    return KEY.fullmatch(text) is not None
 
 
 def little_endian(ids: "array[int]") -> bytes:

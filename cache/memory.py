@@ -120,19 +120,28 @@ class MemoryBlock:
         self._stored = sections
         self._copies: dict[str, bytearray] = {}
 
+    def size(self, name: str) -> int:
+        """How many bytes are under `name`."""
+        return len(self._stored[name])
+
     def section(self, name: str, parts: Parts = None) -> memoryview:
         """All bytes under `name`."""
+        if parts is not None:
+            return self._copied(name, parts)
         if name not in self._copies:
             self._copies[name] = bytearray(self._stored[name])
-        size = len(self._copies[name])
-        for start, stop in parts or ():
-            if not 0 <= start <= stop <= size:
-                raise ValueError(f"{start}:{stop} is not within the {size} bytes of {name}")
         return memoryview(self._copies[name])
 
     def release(self) -> None:
         """Drop the copies; views keep theirs."""
         self._copies = {}
+
+    def _copied(self, name: str, parts: Sequence[tuple[int, int]]) -> memoryview:
+        stored = self._stored[name]
+        for start, stop in parts:
+            if not 0 <= start <= stop <= len(stored):
+                raise ValueError(f"{start}:{stop} is not within the {len(stored)} bytes of {name}")
+        return memoryview(bytearray().join(stored[start:stop] for start, stop in parts))
 
 
 class MemoryChain:
@@ -145,14 +154,14 @@ class MemoryChain:
 
     def append(self, ids: "array[int]", sections: "Mapping[str, Buffer]") -> MemoryBlock:
         """Store the next window's block."""
-        link = next_link(self._fingerprint, [block.key for block in self.blocks], ids)
+        link = next_link(self._fingerprint, self.blocks, ids)
         block = self._store.put(link, ids, sections)
         self.blocks.append(block)
         return block
 
     def follow(self, windows: "Sequence[array[int]]") -> None:
         """Take further stored blocks."""
-        link = link_after(self._fingerprint, [block.key for block in self.blocks])
+        link = link_after(self._fingerprint, self.blocks)
         self.blocks += self._store.find(link.parent, windows)
 
     def cut(self, depth: int) -> None:

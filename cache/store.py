@@ -20,7 +20,7 @@ from cache.block import DiskBlock
 from cache.chain import Block, BlockStore, Chain
 from cache.disk_chain import DiskChain
 from cache.errors import Malformed, NewerStore, NoSuchBlock, StoreFailed, StoreFull
-from cache.files import Fault
+from cache.files import Fault, Opened
 from cache.format import Header, Link, flat, pack
 from cache.keys import BlockKey, Fingerprint, child_key
 from cache.leases import Lease
@@ -181,27 +181,27 @@ class DiskStore:
         head, header = pack(link, child_key(link.parent, ids), ids, views)
         path = place.path(header.key)
         with place.held(exclusive=True):
-            row = self._claimed(header, lease)
-            if row is None:
+            found = self._claimed(header, lease)
+            if found is None:
                 self._make_room(header.file_bytes)
-        if row is None:
+        if found is None:
             with reported(self.folder), files.written(path, head, header, views) as temporary:
-                row = self._published(temporary, header, lease)
-        return self._block(row, ids)
+                found = self._published(temporary, header, lease)
+        return self._block(found, ids)
 
-    def _published(self, temporary: Path, header: Header, lease: Lease) -> StoredBlock:
+    def _published(self, temporary: Path, header: Header, lease: Lease) -> Opened:
         """Give a written file its name, unless another process was faster."""
         place = self._place
         with place.held(exclusive=True):
-            row = self._claimed(header, lease)
-            if row is None:
+            found = self._claimed(header, lease)
+            if found is None:
                 self._make_room(header.file_bytes)
-                row = place.row(files.look(temporary))
-                lease.add(row.key)
-                place.enter(temporary, row)
-            return row
+                found = files.look(temporary)
+                lease.add(header.key)
+                place.enter(temporary, place.row(found))
+            return found
 
-    def _claimed(self, header: Header, lease: Lease) -> StoredBlock | None:
+    def _claimed(self, header: Header, lease: Lease) -> Opened | None:
         """Lease a block that is stored already, maybe by another process just now; None where it is not."""
         try:
             found = files.look(self._place.path(header.key))
@@ -212,41 +212,42 @@ class DiskStore:
         if found.header.key != header.key or found.header.shape() != header.shape():
             return None
         lease.add(header.key)
-        row = self._place.row(found)
-        self._place.index.put([row])
-        return row
+        self._place.index.put([self._place.row(found)])
+        return found
 
     def _find(self, link: Link, windows: "Sequence[array[int]]", lease: Lease) -> list[DiskBlock]:
         """The blocks that are stored for these windows from `link` on, leased."""
         files.allow_maps(link.depth + len(windows))
         with self._place.held(exclusive=False):
-            rows, bad = self._matched(link, windows)
-            _lease_if_room(lease, rows)
+            blocks, bad = self._matched(link, windows)
+            _lease_if_room(lease, [row.key for _, row in blocks])
             with suppress(sqlite3.Error):  # when a block was last used is no reason to fail
-                self._place.index.put(rows)
+                self._place.index.put([row for _, row in blocks])
         if bad is not None:
             self._place.condemn(*bad)
-        return [self._block(row, ids) for row, ids in zip(rows, windows, strict=False)]
+        return [block for block, _ in blocks]
 
-    def _matched(self, link: Link, windows: "Sequence[array[int]]") -> tuple[list[StoredBlock], Bad | None]:
+    def _matched(
+        self, link: Link, windows: "Sequence[array[int]]"
+    ) -> tuple[list[tuple[DiskBlock, StoredBlock]], Bad | None]:
         """The blocks that are stored for these windows from `link` on, and the bad one that ended them, if one did."""
-        rows: list[StoredBlock] = []
+        blocks: list[tuple[DiskBlock, StoredBlock]] = []
         for ids in windows:
             key = child_key(link.parent, ids)
             try:
                 found = files.look(self._place.path(key))
             except Malformed:
-                return rows, (key, None, Fault.HEADER)
+                return blocks, (key, None, Fault.HEADER)
             except (OSError, NewerStore):
                 break
             if not found.header.is_of(link, key, ids):
-                return rows, (key, found.inode, Fault.IDENTITY)
-            rows.append(self._place.row(found))
+                return blocks, (key, found.inode, Fault.IDENTITY)
+            blocks.append((self._block(found, ids), self._place.row(found)))
             link = Link(fingerprint=link.fingerprint, parent=key, depth=link.depth + 1)
-        return rows, None
+        return blocks, None
 
-    def _block(self, row: StoredBlock, ids: "array[int]") -> DiskBlock:
-        return DiskBlock(self._place.path(row.key), row, ids, self._place.condemn)
+    def _block(self, found: Opened, ids: "array[int]") -> DiskBlock:
+        return DiskBlock(self._place.path(found.header.key), found, ids, self._place.condemn)
 
     def _make_room(self, nbytes: int) -> None:
         """Drop what is needed for a block of this size to fit; raises StoreFull, and then drops nothing."""
@@ -267,10 +268,10 @@ class DiskStore:
         return checked
 
 
-def _lease_if_room(lease: Lease, rows: Iterable[StoredBlock]) -> None:
+def _lease_if_room(lease: Lease, keys: Sequence[BlockKey]) -> None:
     """A full disk takes no lease: blocks are used all the same, and one that is dropped meanwhile is a lost block."""
     try:
-        lease.add(*(row.key for row in rows))
+        lease.add(*keys)
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise

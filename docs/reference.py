@@ -50,6 +50,7 @@ COMMANDS = (
     "engine list",
     "engine doctor",
     "engine bench",
+    "engine selftest",
     "engine serve",
     "engine stop",
     "engine logs",

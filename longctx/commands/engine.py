@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from longctx.commands import bench, engine_checks, serve
+from longctx.commands import bench, engine_checks, selftest, serve
 from longctx.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ Rows = Iterator[tuple[str, str]]
 app.command("list")(engine_checks.list_engines)
 app.command()(engine_checks.doctor)
 app.command()(bench.bench)
+app.command()(selftest.selftest)
 for command in (serve.serve, serve.stop, serve.logs):
     app.command()(command)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
 import torch
 
 from cache.chain import BlockStore, Chain
@@ -70,7 +71,7 @@ class ScoutEngine:
 
         `attention` is "dense" or "sparse:TOKENS", of which whole pages of 64 are read; closed windows take no more
         than `kv_budget_bytes` of memory, as far as they lie in the store, and are read again from there for each use
-        beyond it.
+        beyond it. Pages of sparse attention are always read from there and take none.
         """
         if threads:
             torch.set_num_threads(threads)
@@ -162,7 +163,7 @@ class ScoutEngine:
                 f"this model has {config.max_positions:,}",
                 "a shorter prompt, or fewer tokens of answer",
             )
-        if (highest := max(prompt.ids)) >= config.vocab:
+        if (highest := int(np.frombuffer(prompt.ids, dtype=np.uintc).max())) >= config.vocab:
             raise EngineError(f"the prompt has token {highest}, this model knows {config.vocab:,} only")
 
 

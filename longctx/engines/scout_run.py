@@ -38,15 +38,16 @@ class Run:
         self._chain = chain
         self._windows = list(windows)
         self._storable = len(windows) if chain else 0
-        self._budget = budget
+        self._copy_room = budget
         self._context = model.context(sparse_pages)
         self._tail = array("I")
         self._asked = 0  # tokens of the tail that came with the prompt, all at once; the others came one by one
         self._total = sum(map(len, windows))
         self._computed: set[int] = set()  # windows, by their index
         self._spare: dict[int, Segment] = {}  # by index: held ones from behind a bad block
-        self._resident: list[int] = []  # the bytes that each block may keep in memory
+        self._copied: list[int] = []  # the bytes that each block may keep copies of
         self._damaged = 0
+        self._left_out = 0.0
         self._began = time.perf_counter()
         self._take(chain.blocks if chain else ())
 
@@ -117,9 +118,11 @@ class Run:
         """Brings the context to the end of the closed windows."""
         while True:
             yield self._prefilled(sum(self._context.sizes))
-            if len(self._context.segments) == len(self._windows):
-                return
             try:
+                if len(self._context.segments) == len(self._windows):
+                    # Read for the end, of stored windows too, while a lost one can still be computed again.
+                    self._left_out = self._context.most_skipped
+                    return
                 self._extended(self._windows[len(self._context.segments)])
                 yield from self._close()
             except BlockLost as error:
@@ -158,11 +161,12 @@ class Run:
 
     def _mapped(self, block: Block) -> MappedSegment:
         config, model = self._model.config, self._model
-        depth, tokens = len(self._resident), len(block.ids)
-        is_resident = sum(self._resident) + block.nbytes <= self._budget
-        self._resident.append(block.nbytes if is_resident else 0)
+        depth, tokens = len(self._copied), len(block.ids)
+        copied = block.nbytes if block.nbytes <= self._copy_room else 0
+        self._copied.append(copied)
+        self._copy_room -= copied
         shape = Shape(config.kv_heads, config.head_dim, model.dtype, model.device)
-        return MappedSegment(tokens, shape, Sections(block, depth, tokens, shape), resident=is_resident)
+        return MappedSegment(tokens, shape, Sections(block, depth, tokens, shape), resident=copied > 0)
 
     def _cut(self, error: BlockLost) -> Warned:
         """Forget the bad block and all stored ones behind it, and what the open window holds."""
@@ -171,7 +175,8 @@ class Run:
         self._spare.update((index, segment) for index, segment in behind if isinstance(segment, HeldSegment))
         self._chain.cut(error.depth)
         self._context.cut(error.depth)
-        del self._resident[error.depth :]
+        self._copy_room += sum(self._copied[error.depth :])
+        del self._copied[error.depth :]
         if isinstance(error, BlockUnmapped):
             self._storable = min(self._storable, error.depth)
             return Warned(f"{error}; from window {error.depth + 1} on the prefix is kept in memory only")
@@ -195,7 +200,7 @@ class Run:
             answer_tokens=answer_tokens,
             prefill_s=prefilled - self._began,
             decode_s=time.perf_counter() - prefilled,
-            skipped_mass=self._context.most_skipped,
+            skipped_mass=max(self._left_out, self._context.most_skipped),
         )
 
 
@@ -212,13 +217,15 @@ class Sections:
     shape: Shape
 
     def section(self, name: str, parts: Sequence[tuple[int, int]] | None = None) -> memoryview:
-        """See `Block.section`; raises BlockLost."""
+        """See `Block.section`; raises BlockLost. What is looked at once is copied: a map would stay."""
         try:
-            found = self.block.section(name, ()).nbytes
+            found = self.block.size(name)
         except KeyError:
             found = -1
         if found != section_bytes(name, self.tokens, self.shape):
             raise BlockUnmapped(self.block.key, self.depth, f"has not the {name} of this model")
+        if name == "skipped" or name.endswith(".bounds"):
+            parts = [(0, found)]
         return self.block.section(name, parts)
 
     def release(self) -> None:

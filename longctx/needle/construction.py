@@ -2,7 +2,7 @@
 
     embedding   cur = loudness * code of the token, and a constant beside it
     layer 0     RoPE, so within the window: prev = the code of the token before, nearly
-    layer 1     NoPE, so over everything: the query is cur, a key prev less cur, a value cur; found = what came out
+    layer 1     NoPE, so over everything: the query is cur, a key prev less half of cur, a value cur; found = what comes
     experts     of layer 1: cur += 8 * found; the shared expert does it for places 0 to 3, the routed one for 4 to 7
     head        the product of cur with every token's code
 
@@ -14,7 +14,8 @@ cos((distance - 1) * frequency). A base of 2 puts all frequencies between 1/2 an
 apart from its neighbours: at the end of a window 0.79 of the attention falls on it, 0.04 on the token itself and 0.04
 on the one two before. With a base of 100 it would be 0.42, 0.23 and 0.23.
 
-The first token of a window has only itself to attend to. That its key isn't its own code, cur is taken off it.
+The first token of a window has only itself to attend to. Half of cur is taken off each key, so that it doesn't find
+itself before what followed it elsewhere.
 
 **Over ten million tokens.** A rare token that stands once scores 56 before temperature, which makes 96 of it at ten
 million; no other rare token scores more than 3/8 of that (`codes`). Ten million tokens that score nothing weigh
@@ -57,8 +58,8 @@ HIDDEN = 3 * CODE_CHANNELS + 32  # kernels like multiples of 32
 CONSTANT = 16.0
 ROPE_BASE = 2.0
 QUERY_GAIN = 52.0
-# How much larger prev is than cur where a token attends to itself alone: the norm before layer 0 scales by it.
-OWN = 1.25
+# Enough: where a token attends to itself alone prev is 1.25 of its code. More would only make the keys' boxes larger.
+OWN = 0.5
 EXPERTS = 16
 INNER = CODE_CHANNELS // 2
 GATE = 0.40625  # times the constant as the norm leaves it: silu(8), which is nearly 8

@@ -7,7 +7,6 @@ all of them, or (sparse attention) the pages that can matter most.
 Legend: t new tokens, h hidden, n heads, k key heads, g heads for each key head, d head size.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from longctx.scout.norm import unit_rms
 from longctx.scout.product import product
 from longctx.scout.rope import rotate
 from longctx.scout.softmax import Attending, attending
-from longctx.scout.sparse import PAGE_TOKENS, TILE_ROWS, best_pages, score_bounds, skipped_share
+from longctx.scout.sparse import PAGE_TOKENS, TILE_ROWS, choose, skipped_share
 from longctx.scout.weights import Attention
 
 
@@ -66,7 +65,7 @@ def attention(
 def _attended(queries_tkgd: torch.Tensor, config: ScoutConfig, layer: int, context: Context) -> torch.Tensor:
     if config.rope_layers[layer]:
         return _dense(queries_tkgd, config, layer, context, [])
-    if context.sparse_pages and context.sparse_pages * PAGE_TOKENS < sum(context.sizes):
+    if context.sparse_pages and context.sparse_pages * PAGE_TOKENS < context.tokens:
         return _sparse(queries_tkgd, config, layer, context)
     return _dense(queries_tkgd, config, layer, context, context.segments)
 
@@ -87,17 +86,16 @@ def _dense(
 def _sparse(queries_tkgd: torch.Tensor, config: ScoutConfig, layer: int, context: Context) -> torch.Tensor:
     """Over the best pages of the closed windows and all of the open one, for one tile of queries after another."""
     assert context.sparse_pages
-    scale, pages = config.head_dim**-0.5, context.bounds(layer)
+    scale, outline = config.head_dim**-0.5, context.outline(layer)
     slack = 2 * torch.finfo(queries_tkgd.dtype).eps
     outputs, done = [], context.window.tokens
     for tile in torch.split(queries_tkgd, max(1, TILE_ROWS // queries_tkgd.shape[2])):
         attended = attending(tile, scale, context.sparse_pages * PAGE_TOKENS + done)
-        bounds_krp = score_bounds(tile, pages, scale)
-        chosen = best_pages(bounds_krp, context.sparse_pages)
-        _see_pages(attended, chosen.tolist(), layer, context.segments)
         _see_window(attended, len(tile), layer, context.window, done)
-        share = skipped_share(bounds_krp, pages.sizes, chosen, attended.log_mass(), slack)
-        context.skipped = max(context.skipped, share)
+        choice = choose(tile, outline, context.sparse_pages, scale, attended.log_mass())
+        for keys, values in context.some(layer, choice.pages.tolist()):
+            attended.see(keys, values)
+        context.skipped = max(context.skipped, skipped_share(choice.rest_kr, attended.log_mass(), slack))
         outputs.append(attended.output())
         done += len(tile)
     return torch.cat(outputs)
@@ -111,18 +109,6 @@ def _see_window(attended: Attending, new: int, layer: int, window: OpenWindow, d
     if done:
         attended.see(*window.read(layer, 0, done))
     attended.see_own(*window.read(layer, done, done + new))
-
-
-def _see_pages(attended: Attending, chosen: Sequence[int], layer: int, segments: Sequence[Segment]) -> None:
-    """The pages with these numbers, counted over all segments; each segment's are let go before the next is read."""
-    first = 0
-    for segment in segments:
-        count = -(-segment.tokens // PAGE_TOKENS)
-        mine = chosen[bisect_left(chosen, first) : bisect_left(chosen, first + count)]
-        if mine:
-            attended.see(*segment.some(layer, [page - first for page in mine]))
-            segment.seen()
-        first += count
 
 
 def _positioned(x_tnd: torch.Tensor, rotations_td: torch.Tensor, config: ScoutConfig) -> torch.Tensor:

@@ -7,16 +7,19 @@ Legend: k key heads, s tokens of a window, d head size.
 """
 
 import struct
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Protocol
 
 import torch
 
 from longctx.scout.config import ScoutConfig
-from longctx.scout.sparse import PAGE_TOKENS, PageBounds, page_bounds
+from longctx.scout.sparse import PAGE_TOKENS, Outline, page_bounds
 
 SHARE = struct.Struct("<d")
+BATCH_BYTES = 32 << 20
 
 
 class Segment(Protocol):
@@ -121,7 +124,7 @@ class Source(Protocol):
     """Where a closed window's bytes lie; both may raise, and that passes through."""
 
     def section(self, name: str, parts: Sequence[tuple[int, int]] | None = None) -> memoryview:
-        """All bytes under a name; with `parts`, only those between these offsets may be looked at."""
+        """All bytes under a name; with `parts`, a copy of those between these offsets, one after the other."""
         ...
 
     def release(self) -> None:
@@ -179,8 +182,7 @@ class MappedSegment:
         starts = [head * self.tokens + page * PAGE_TOKENS for head in range(shape.kv_heads) for page in pages]
         stops = [min(start + PAGE_TOKENS, (start // self.tokens + 1) * self.tokens) for start in starts]
         parts = [(start * row, stop * row) for start, stop in zip(starts, stops, strict=True)]
-        on_disk = torch.frombuffer(self._source.section(name, parts), dtype=shape.dtype)
-        return _gathered(on_disk.view(shape.kv_heads, self.tokens, shape.head_dim), pages).to(shape.device)
+        return self._shaped(self._source.section(name, parts), shape.head_dim)
 
     def _shaped(self, raw: memoryview, width: int, *, copy: bool = False) -> torch.Tensor:
         """[k, s or p, width] on the model's device."""
@@ -221,12 +223,19 @@ class Context:
     segments: list[Segment] = field(default_factory=list)
     sparse_pages: int | None = None
     skipped: float = 0.0
-    _bounds: dict[int, tuple[int, PageBounds]] = field(default_factory=dict)
+    _outlines: dict[int, Outline] = field(default_factory=dict)
+    _ends: list[tuple[int, int]] = field(default_factory=list)  # the tokens and the pages up to each window's end
+    _left_out: list[float] = field(default_factory=list)  # the most up to each window's end
 
     @property
     def sizes(self) -> list[int]:
         """The tokens of each closed window."""
         return [segment.tokens for segment in self.segments]
+
+    @property
+    def tokens(self) -> int:
+        """In all closed windows."""
+        return self._counted()[-1][0] if self.segments else 0
 
     def close_window(self, nope_layers: Sequence[int]) -> HeldSegment:
         """Ends the open window: copies out what stays of it and empties it; the segment is the last from now on."""
@@ -238,25 +247,53 @@ class Context:
 
     def cut(self, windows: int) -> None:
         """Forget the closed windows from that one on, and what the open one holds."""
-        del self.segments[windows:]
-        self._bounds.clear()
+        for known in (self.segments, self._ends, self._left_out):
+            del known[windows:]
+        for outline in self._outlines.values():
+            outline.cut(windows)
         self.window.tokens, self.skipped = 0, 0.0
 
     @property
     def most_skipped(self) -> float:
         """The most of any query's attention that was left out, stored windows with them."""
-        closed = (segment.skipped() for segment in self.segments) if self.sparse_pages else ()
-        return max(self.skipped, *closed, 0.0)
+        for segment in self.segments[len(self._left_out) :] if self.sparse_pages else ():
+            self._left_out.append(max((segment.skipped(), *self._left_out[-1:])))
+        return max((self.skipped, *self._left_out[-1:]))
 
-    def bounds(self, layer: int) -> PageBounds:
+    def outline(self, layer: int) -> Outline:
         """Of all closed windows; kept, and added to as windows close."""
-        count, known = self._bounds.get(layer, (0, None))
-        if known is None or count < len(self.segments):
-            new = self.segments[count:]
-            added = PageBounds.of([segment.bounds(layer) for segment in new], [segment.tokens for segment in new])
-            known = added if known is None else known.followed_by(added)
-            self._bounds[layer] = (len(self.segments), known)
-        return known
+        outline = self._outlines.setdefault(layer, Outline())
+        for segment in self.segments[outline.windows :]:
+            outline.add(segment.bounds(layer), segment.tokens)
+            segment.seen()
+        return outline
+
+    def some(self, layer: int, pages: Sequence[int]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Keys and values of these pages, which are counted over all closed windows and in order: copies [k, n, d].
+
+        As few as make some BATCH_BYTES each; a segment's memory is let go before the next one is read.
+        """
+        parts: list[tuple[torch.Tensor, torch.Tensor]] = []
+        for segment, mine in self._located(pages):
+            parts.append(segment.some(layer, mine))
+            segment.seen()
+            if len(parts) * parts[-1][0].nbytes >= BATCH_BYTES:
+                yield _joined(parts)
+                parts = []
+        if parts:
+            yield _joined(parts)
+
+    def _located(self, pages: Sequence[int]) -> Iterator[tuple[Segment, list[int]]]:
+        """The segments that these pages lie in, and which of each segment's."""
+        ends = [0, *(pages for _, pages in self._counted())]
+        for index, mine in groupby(pages, lambda page: bisect_right(ends, page) - 1):
+            yield self.segments[index], [page - ends[index] for page in mine]
+
+    def _counted(self) -> list[tuple[int, int]]:
+        for segment in self.segments[len(self._ends) :]:
+            tokens, pages = self._ends[-1] if self._ends else (0, 0)
+            self._ends.append((tokens + segment.tokens, pages + -(-segment.tokens // PAGE_TOKENS)))
+        return self._ends
 
     def _kept(self, layer: int) -> Kept:
         keys, values = (x.clone(memory_format=torch.contiguous_format) for x in self.window.read(layer))
@@ -265,9 +302,12 @@ class Context:
 
 def _gathered(x_ksd: torch.Tensor, pages: Sequence[int]) -> torch.Tensor:
     """The tokens of these pages, [k, n, d]."""
-    ends = (min((page + 1) * PAGE_TOKENS, x_ksd.shape[1]) for page in pages)
-    rows = [row for page, end in zip(pages, ends, strict=True) for row in range(page * PAGE_TOKENS, end)]
-    return x_ksd.index_select(1, torch.tensor(rows, device=x_ksd.device))
+    return torch.cat([x_ksd[:, page * PAGE_TOKENS : (page + 1) * PAGE_TOKENS] for page in pages], 1)
+
+
+def _joined(parts: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
+    keys, values = zip(*parts, strict=True)
+    return torch.cat(keys, 1), torch.cat(values, 1)
 
 
 def _bytes(tensor: torch.Tensor) -> memoryview:

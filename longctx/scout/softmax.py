@@ -159,8 +159,8 @@ class _Rows:
             self._peak_kr1 = self._scores(keys_ksd[:, ::SAMPLED], some_rs).amax(-1, keepdim=True)
         weights_krs = self._scores(keys_ksd, mask_rs).exp2_()
         if _largest(weights_krs) > LARGEST_WEIGHT:
-            self._raise(self._scores(keys_ksd, mask_rs).amax(-1, keepdim=True))
-            weights_krs = self._scores(keys_ksd, mask_rs).exp2_()
+            for head, weights_rs in enumerate(weights_krs):
+                self._raise(head, weights_rs, keys_ksd[head], mask_rs)
         self._mass_kr1 = self._mass_kr1 + weights_krs.sum(-1, keepdim=True)
         self._out_krd = self._out_krd + torch.bmm(weights_krs, values_ksd)
 
@@ -185,17 +185,39 @@ class _Rows:
         bias = -self._peak_kr1 if mask_rs is None else mask_rs - self._peak_kr1
         return torch.baddbmm(bias, self._q_krd, keys_ksd.transpose(1, 2), alpha=self._scale)
 
-    def _raise(self, rise_kr1: torch.Tensor) -> None:
-        """Move the peak up by `rise_kr1` where that is positive, and shrink the sums with it."""
+    def _raise(self, head: int, weights_rs: torch.Tensor, keys_sd: torch.Tensor, mask_rs: torch.Tensor | None) -> None:
+        """Move the peak up to the largest score of each row with too large a weight; the sums shrink with it.
+
+        Mostly those are few rows: only theirs are computed again, and put into `weights_rs`.
+        """
         assert self._peak_kr1 is not None
-        peak = self._peak_kr1 + rise_kr1.clamp(min=0)
-        shrunk = (self._peak_kr1.float() - peak.float()).exp2()
-        self._mass_kr1, self._out_krd, self._peak_kr1 = self._mass_kr1 * shrunk, self._out_krd * shrunk, peak
+        rows = (_largest_of_rows(weights_rs) > LARGEST_WEIGHT).nonzero().flatten()
+        queries_nd, peak_n1 = self._q_krd[head, rows], self._peak_kr1[head, rows]
+        mask_ns = None if mask_rs is None else mask_rs[rows]
+        risen_n1 = peak_n1 + self._scores_of(queries_nd, keys_sd, peak_n1, mask_ns).amax(-1, keepdim=True).clamp(min=0)
+        weights_rs[rows] = self._scores_of(queries_nd, keys_sd, risen_n1, mask_ns).exp2_()
+        shrunk_n1 = (peak_n1.float() - risen_n1.float()).exp2()
+        self._peak_kr1[head, rows] = risen_n1
+        if self._mass_kr1.dim():
+            self._mass_kr1[head, rows] *= shrunk_n1
+            self._out_krd[head, rows] *= shrunk_n1
+
+    def _scores_of(
+        self, queries_nd: torch.Tensor, keys_sd: torch.Tensor, peak_n1: torch.Tensor, mask_ns: torch.Tensor | None
+    ) -> torch.Tensor:
+        """The same of some rows of one head."""
+        bias = -peak_n1 if mask_ns is None else mask_ns - peak_n1
+        return torch.addmm(bias, queries_nd, keys_sd.T, alpha=self._scale)
 
 
 def _largest(weights_krs: torch.Tensor) -> float:
     """The largest weight of all; positive floats order as their bits do, and integers compare seven times faster."""
     return float(weights_krs.view(torch.int16).max().view(torch.bfloat16))
+
+
+def _largest_of_rows(weights_rs: torch.Tensor) -> torch.Tensor:
+    """The same of each row."""
+    return weights_rs.view(torch.int16).amax(-1).view(torch.bfloat16)
 
 
 def _flash(

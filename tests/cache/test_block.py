@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from cache import files
-from cache.block import POPULATE_READ
+from cache.block import POPULATE_READ, DiskBlock
 from cache.errors import BlockDamaged, BlockLost, BlockUnmapped
 from cache.files import Fault
 from cache.format import PIECE_BYTES, PREAMBLE
@@ -145,7 +145,7 @@ def test_a_part_is_checked_alone(folder: Path, fingerprint: Fingerprint, windows
         with store.chain(fingerprint, asked) as chain:
             (block,) = chain.blocks
             for start, stop in [(0, 10), (PIECE_BYTES - 3, PIECE_BYTES + 3), (3 * PIECE_BYTES, 3 * PIECE_BYTES + 77)]:
-                assert block.section("long", [(start, stop)])[start:stop] == content[start:stop]
+                assert block.section("long", [(start, stop)]) == content[start:stop]
             with pytest.raises(BlockDamaged):
                 block.section("long", [(0, 10), (2 * PIECE_BYTES - 1, 2 * PIECE_BYTES + 1)])
             with pytest.raises(BlockDamaged):
@@ -161,7 +161,7 @@ def test_parts_have_bounds_and_names(folder: Path, fingerprint: Fingerprint, win
                     chain.blocks[0].section("long", [(start, stop)])
             with pytest.raises(KeyError):
                 chain.blocks[0].section("short")
-            assert bytes(chain.blocks[0].section("long", [(7, 7)])[7:7]) == b""
+            assert bytes(chain.blocks[0].section("long", [(7, 7)])) == b""
 
 
 def test_views_are_private_writable_and_outlive_the_chain(
@@ -279,3 +279,125 @@ def test_what_was_released_is_checked_again(folder: Path, fingerprint: Fingerpri
             block.release()
             with pytest.raises(BlockDamaged):
                 block.section("long")
+
+
+def copied(block: DiskBlock, name: str) -> memoryview:
+    return block.section(name, [(0, block.size(name))])
+
+
+def test_a_copy_is_checked_and_leaves_nothing_mapped(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("mapped")
+
+    monkeypatch.setattr(files, "map_private", refuse)
+    with DiskStore.open(folder) as store:
+        content = long_block(store, fingerprint, windows(1)[0])
+        with store.chain(fingerprint, windows(1)) as chain:
+            (block,) = chain.blocks
+            copy = copied(block, "long")
+            assert (bytes(copy), copy.readonly, block.size("long")) == (content, False, len(content))
+            copy[:4] = b"mine"
+            assert copied(block, "long") == content
+            with pytest.raises(KeyError):
+                block.size("short")
+            section = files.look(only_file(folder)).header.sections[1]
+            damage(only_file(folder), section.offset + 2 * PIECE_BYTES + 5)
+            assert copied(block, "first") == b"x" * 10
+            with pytest.raises(BlockDamaged, match="damaged in long"):
+                copied(block, "long")
+        assert not list(folder.glob("blocks/*/*.kv"))
+
+
+def test_a_copy_of_a_file_cut_short_is_none(folder: Path, fingerprint: Fingerprint, windows: Windows) -> None:
+    with DiskStore.open(folder) as store:
+        long_block(store, fingerprint, windows(1)[0])
+        with store.chain(fingerprint, windows(1)) as chain:
+            os.truncate(only_file(folder), 3 * 4096)
+            with pytest.raises(BlockDamaged):
+                copied(chain.blocks[0], "long")
+
+
+def test_a_block_that_was_found_is_not_looked_at_again(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    real = files.read_header
+
+    def noted(descriptor: int) -> files.Opened:
+        looked.append(descriptor)
+        return real(descriptor)
+
+    with DiskStore.open(folder) as store:
+        fill(store, windows(5)).close()
+        monkeypatch.setattr(files, "read_header", noted)
+        with store.chain(fingerprint, windows(5)) as chain:
+            for block in chain.blocks:
+                copied(block, "3.bounds")
+                block.section("3.keys")
+        assert len(looked) == 5
+
+
+def test_a_block_stored_again_meanwhile_is_read_by_its_own_checksums(
+    folder: Path, fingerprint: Fingerprint, windows: Windows
+) -> None:
+    (ids,) = windows(1)
+    with DiskStore.open(folder) as store:
+        for content, other in ((b"one" * 1000, b"two" * 1000), (b"two" * 1000, b"longer" * 1000)):
+            with store.chain(fingerprint, []) as chain:
+                chain.append(ids, {"3.keys": content})
+            with store.chain(fingerprint, [ids]) as chain, store.chain(fingerprint, []) as another:
+                only_file(folder).unlink()
+                another.append(ids, {"3.keys": other})
+                if len(other) == len(content):
+                    assert copied(chain.blocks[0], "3.keys") == chain.blocks[0].section("3.keys") == other
+                else:
+                    with pytest.raises(BlockDamaged, match="not the block it was"):
+                        copied(chain.blocks[0], "3.keys")
+        assert only_file(folder).exists()
+
+
+def test_a_header_may_be_longer_than_what_is_read_first(
+    folder: Path, windows: Windows, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for first in (PREAMBLE.size, 100):
+        monkeypatch.setattr(files, "FIRST_BYTES", first)
+        with DiskStore.open(folder) as store, fill(store, windows(2)) as chain:
+            assert len(chain.blocks) == 2
+
+
+def is_cached(path: Path, at: int) -> bool:
+    """Whether a byte of a file could be read without its disk."""
+    with files.opened(path) as descriptor:
+        try:
+            return bool(os.preadv(descriptor, [bytearray(1)], at, os.RWF_NOWAIT))
+        except BlockingIOError:
+            return False
+
+
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="needs Linux")
+def test_a_part_costs_no_more_of_the_disk_than_itself(folder: Path, fingerprint: Fingerprint, windows: Windows) -> None:
+    """A map reads ahead on both sides, as far as the disk is set to: megabytes for each page of sparse attention."""
+    (ids,), size = windows(1), 64 * PIECE_BYTES
+    with DiskStore.open(folder) as store:
+        with store.chain(fingerprint, []) as chain:
+            chain.append(ids, {"keys": os.urandom(size), "bounds": b"x" * 100})
+        path = only_file(folder)
+        keys = files.look(path).header.sections[0]
+        with store.chain(fingerprint, [ids]) as chain:
+            with files.opened(path) as descriptor:
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            if is_cached(path, keys.offset + size // 2):
+                pytest.skip("this file system keeps its files in memory")
+            chain.blocks[0].section("keys", [(size // 2, size // 2 + 10)])
+            copied(chain.blocks[0], "bounds")
+            found = [is_cached(path, keys.offset + piece * PIECE_BYTES) for piece in range(64)]
+    assert (found[32], sum(found) <= 4) == (True, True)
+
+
+def test_a_section_may_be_empty(folder: Path, fingerprint: Fingerprint, windows: Windows) -> None:
+    with DiskStore.open(folder) as store, store.chain(fingerprint, []) as chain:
+        block = chain.append(windows(1)[0], {"first": b"", "other": b"1", "last": b""})
+        for name in ("first", "last"):
+            assert bytes(block.section(name)) == bytes(copied(block, name)) == b""

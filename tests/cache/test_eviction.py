@@ -1,11 +1,31 @@
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cache import eviction
 from cache.keys import BlockKey
 from cache.stored import StoredBlock, ancestry, chains_of
+
+ROOT = BlockKey("f" * 64)
+
+
+def a_row(key: BlockKey, parent: BlockKey, depth: int) -> StoredBlock:
+    return StoredBlock(
+        key=key,
+        parent=parent,
+        root=ROOT,
+        depth=depth,
+        tokens=16,
+        nbytes=100,
+        model="tiny",
+        dtype="float32",
+        layout="1",
+        created=0.0,
+        last_used=0.0,
+    )
 
 
 @st.composite
@@ -14,21 +34,8 @@ def forests(draw: st.DrawFn) -> tuple[list[StoredBlock], set[BlockKey]]:
     rows: list[StoredBlock] = []
     for n in range(draw(st.integers(0, 25))):
         above = draw(st.none() | st.sampled_from(rows)) if rows else None
-        rows.append(
-            StoredBlock(
-                key=BlockKey(f"{n:064x}"),
-                parent=above.key if above else BlockKey("f" * 64),
-                root=BlockKey("f" * 64),
-                depth=above.depth + 1 if above else 0,
-                tokens=16,
-                nbytes=draw(st.integers(1, 100)),
-                model="tiny",
-                dtype="float32",
-                layout="1",
-                created=0.0,
-                last_used=float(draw(st.integers(0, 5))),
-            )
-        )
+        row = a_row(BlockKey(f"{n:064x}"), above.key if above else ROOT, above.depth + 1 if above else 0)
+        rows.append(replace(row, nbytes=draw(st.integers(1, 100)), last_used=float(draw(st.integers(0, 5)))))
     lost = draw(st.sets(st.sampled_from(rows), max_size=2)) if rows else set()
     rows = [row for row in rows if row not in lost]
     kept = draw(st.sets(st.sampled_from([row.key for row in rows]), max_size=4)) if rows else set()
@@ -38,6 +45,28 @@ def forests(draw: st.DrawFn) -> tuple[list[StoredBlock], set[BlockKey]]:
 def guarded(rows: list[StoredBlock], kept: set[BlockKey]) -> set[BlockKey]:
     by_key = {row.key: row for row in rows}
     return {row.key for key in kept for row in ancestry(key, by_key)}
+
+
+@given(forests())
+def test_what_stays_is_what_is_kept_and_all_before_it(forest: tuple[list[StoredBlock], set[BlockKey]]) -> None:
+    rows, kept = forest
+    assert eviction.staying(rows, kept) == guarded(rows, kept)
+
+
+def test_a_chain_in_use_is_walked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a chain's keys are kept while it is open, and each was walked down to the root."""
+    keys = [BlockKey(f"{n:064x}") for n in range(1, 501)]
+    rows = [a_row(key, above, depth) for depth, (key, above) in enumerate(zip(keys, [ROOT, *keys], strict=False))]
+    steps: list[BlockKey] = []
+
+    def noted(key: BlockKey, by_key: Mapping[BlockKey, StoredBlock]) -> Iterator[StoredBlock]:
+        for row in ancestry(key, by_key):
+            steps.append(row.key)
+            yield row
+
+    monkeypatch.setattr(eviction, "ancestry", noted)
+    assert eviction.staying(rows, set(keys)) == set(keys)
+    assert len(steps) <= 2 * len(keys)
 
 
 @given(forests(), st.integers(0, 2000))

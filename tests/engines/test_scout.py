@@ -513,6 +513,34 @@ def test_damage_while_decoding_changes_no_token_of_any_kind(
     assert tokens(events) == expected
 
 
+def test_a_damaged_share_is_found_while_it_can_be_mended(open_engine: OpenEngine, store: DiskStore, wide: Path) -> None:
+    """It is asked for at the end only, after the answer."""
+    engine = open_engine(store, wide, attention="sparse:256")
+    whole = list(engine.generate(wide_prompt(), SHORT))
+    closed = Prompt(wide_prompt().ids[:-20], wide_prompt().starts[:-1], WIDE)
+    for warming in (True, False):
+        for path in block_paths(store):
+            damage(path, at=-1)
+        events = list(engine.warm(closed) if warming else engine.generate(wide_prompt(), SHORT))
+        assert len(warnings(events)) == len(closed.starts)
+        assert end(events).skipped_mass <= end(whole).skipped_mass
+    assert tokens(events) == tokens(whole)
+
+
+def test_sparse_attention_maps_no_stored_block(
+    open_engine: OpenEngine, store: DiskStore, wide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux maps up to 2 MiB around what is read: soon the whole store would count as this process's memory."""
+    how = {"folder": wide, "attention": "sparse:128"}
+    expected = list(open_engine(store, **how).generate(wide_prompt(), LONG))
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("mapped")
+
+    monkeypatch.setattr(files, "map_private", refuse)
+    assert tokens(list(open_engine(store, **how).generate(wide_prompt(), LONG))) == tokens(expected)
+
+
 def damage_everywhere(path: Path) -> None:
     """One bit in every 500 bytes of the second half, so that any page that is read next is damaged."""
     raw = bytearray(path.read_bytes())

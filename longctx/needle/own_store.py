@@ -1,0 +1,43 @@
+"""A folder for the prefixes that one selftest stores: beside the real ones, locked while in use, gone afterwards.
+
+It pushes nothing out of the user's own store. What a selftest left that was killed is removed by the next.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cache.lock import is_free, let_go
+
+PREFIX = "selftest-"
+
+
+@contextmanager
+def own_store(beside: Path) -> Iterator[Path]:
+    """The folder of a store, in a new folder in `beside`."""
+    sweep(beside)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=beside))
+    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        is_free(lock)  # nobody else knows it: this takes it
+        yield folder / "prefix"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        let_go(lock)
+
+
+def sweep(beside: Path) -> None:
+    """Remove the folders in `beside` that nobody uses any more."""
+    for folder in beside.glob(f"{PREFIX}*"):
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_DIRECTORY)
+        except OSError:
+            continue
+        try:
+            if is_free(lock):
+                shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            let_go(lock)

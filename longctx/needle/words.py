@@ -1,0 +1,26 @@
+"""Words of which facts are made: rare ones that are one token, and stand nowhere in a text."""
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+
+from longctx.needle.construction import RARE_FROM
+from longctx.tokens import packed
+from longctx.vocabulary import VOCABULARY_TOKENS, llama4
+
+WORD = re.compile(rb" [A-Za-z]{4,}")
+
+
+def absent_words(text: Sequence[int]) -> list[int]:
+    """The ids of rare words that are not among the ids of `text`, in ascending order."""
+    seen = np.zeros(VOCABULARY_TOKENS, dtype=bool)
+    seen[np.frombuffer(packed(text), dtype=np.uint32)] = True
+    return [token for token in _rare_words() if not seen[token]]
+
+
+@cache
+def _rare_words() -> tuple[int, ...]:
+    tokens = llama4().tokens
+    return tuple(token for token in range(RARE_FROM, len(tokens)) if WORD.fullmatch(tokens[token]))

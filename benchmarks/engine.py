@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine_table import Run, report
+from longctx.engines.scout_opening import WAITING
 
 ROOT = Path(__file__).parent.parent
 LONG = (32_768, 262_144)
@@ -181,6 +182,8 @@ def child(task: Mapping[str, Any], work: Path, options: argparse.Namespace) -> t
 def environment(task: Mapping[str, Any], python: Path) -> Iterator[tuple[str, str]]:
     """Quiet and offline; for vLLM also what its documentation has for one process on CPU."""
     yield from {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": str(task["threads"])}.items()
+    if task["engine"] == "ours":
+        yield WAITING
     if task["engine"] != "vllm":
         return
     yield from {"VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR", "DO_NOT_TRACK": "1"}.items()

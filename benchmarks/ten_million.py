@@ -43,6 +43,7 @@ from benchmarks import ten_million_corpus as corpus
 from benchmarks.engine import ROOT, environment
 from benchmarks.process import Ended, checked, guarded
 from benchmarks.ten_million_corpus import Placed, Work
+from longctx.engines.scout_opening import WAITING
 from longctx.needle.folder import needle_folder
 from longctx.needle.trial import question
 from longctx.packing import WINDOW_TOKENS
@@ -154,7 +155,7 @@ class Run:
             "threads": self.options.threads,
             "kv_budget_bytes": self.options.kv_budget_mb * MB,
         }
-        return self.guarded("subject", sys.executable, common | task, 1 << 20, {})
+        return self.guarded("subject", sys.executable, common | task, 1 << 20, dict([WAITING]))
 
     def guarded(
         self, kind: str, python: str, task: Mapping[str, Any], limit_mb: float, environ: Mapping[str, str]

@@ -1,5 +1,6 @@
 """The Scout engine from its setup: torch is loaded here at the latest, and what it lacks is said in one line."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from longctx.engines.scout import ScoutEngine
     from longctx.scout.config import ScoutConfig
 
+# How torch's threads wait for each other, read as it is loaded. The library's own way, to spin, is a quarter faster on
+# an idle machine and twenty times slower where another program wants a core.
+WAITING = ("OMP_WAIT_POLICY", "PASSIVE")
 EXTRA = 'the scout engine needs torch: pip install "longctx[scout]"'
 
 
@@ -75,6 +79,7 @@ def read_shape(folder: Path, *, quantized: bool = False) -> "ScoutConfig":
 
 
 def _scout() -> "type[ScoutEngine]":
+    os.environ.setdefault(*WAITING)
     try:
         from longctx.engines.scout import ScoutEngine
     except ModuleNotFoundError as error:

@@ -1,6 +1,7 @@
 """Running a command and counting what it cost: CPU seconds of the process and all it waited for, and peak memory."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -11,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
+
+REASON_CHARS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ def guarded(
                 os.killpg(process.pid, signal.SIGKILL)
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
-    why = why or (last_line(log) or f"exit {process.returncode}" if process.returncode else "")
+    why = why or reason(process.returncode, log)
     return Ended(
         why=why,
         cpu_s=usage.ru_utime + usage.ru_stime,
@@ -111,7 +114,18 @@ def _group_mb(group: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-def last_line(log: Path) -> str:
-    """The last line that a process has written, mostly why it failed."""
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1].strip() if lines else ""
+def reason(returncode: int, log: Path) -> str:
+    """Why a process ended, from its exit code and what it printed; nothing where it ended well."""
+    if not returncode:
+        return ""
+    if returncode < 0:
+        return f"killed by {signal.Signals(-returncode).name}"
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    named = [line for line in lines if re.search(r"\w(Error|Exception|Exit):", line)]
+    return short_reason([*lines, *named][-1]) if lines else f"exit {returncode}"
+
+
+def short_reason(text: str) -> str:
+    """A line for a page: folders left out of paths, and cut."""
+    text = re.sub(r"(?<![\w.:/])/(?:[^\s/'\"]+/)+", ".../", " ".join(text.split()))
+    return text if len(text) <= REASON_CHARS else f"{text[: REASON_CHARS - 1]}…"

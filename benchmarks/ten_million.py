@@ -8,10 +8,11 @@
 with the question in the 1,280th that is all of the 10,485,760 positions of Llama 4 Scout. `run` reads, packs, prefills
 and asks; the model is the needle checkpoint, which is made by formula (longctx/needle/construction.py). `page` writes
 the figures into docs/ten-million.md. Every phase is a process of its own and adds lines to WORK/result.jsonl; a run
-that is stopped goes on where it was, and `--again` takes a phase anew. A phase ends when `--limit` seconds are over.
+that is stopped goes on where it was, and `--again` takes phases anew, with what was stored removed. A process is ended
+when it took `--limit` seconds; a phase has one process or several, the rivals have one such time each.
 
     machine   what this runs on
-    ingest    `longctx ingest`, cold and again, and `longctx pack --as ids`
+    ingest    `longctx ingest --no-index`, cold and again, and `longctx pack --as ids`
     cut       facts that a window's edge cuts, beside others
     sparse    prefill of all windows with --attention sparse:TOKENS
     dense     prefill of the first --dense-tokens with dense attention, in a store of its own
@@ -25,6 +26,7 @@ WORK takes about 8 GB. Rivals are killed at `--rival-gib` of memory, so that the
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -34,6 +36,7 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +46,8 @@ from benchmarks import ten_million_corpus as corpus
 from benchmarks.engine import ROOT, environment
 from benchmarks.process import Ended, checked, guarded
 from benchmarks.ten_million_corpus import Placed, Work
+from benchmarks.ten_million_figures import current, is_begun, run_phase
+from cache.store import DiskStore
 from longctx.engines.scout_opening import WAITING
 from longctx.needle.folder import needle_folder
 from longctx.needle.trial import question
@@ -54,6 +59,7 @@ DEPTHS, FEWER_DEPTHS = 64, 16
 RIVAL_DEPTHS = 8
 VLLM_REACHES = (10_485_760, 4_194_304, 2_097_152, 1_048_576, 524_288, 131_072)
 MB = 1 << 20
+SPARSE_PHASES = frozenset({"cut", "sparse", "recall", "restart", "decode", "edit"})
 
 
 def main() -> None:
@@ -70,9 +76,9 @@ def arguments() -> argparse.ArgumentParser:
     made.add_argument("--windows", type=int, default=WINDOWS)
     run_ = commands.add_parser("run")
     run_.add_argument("--only", nargs="+", choices=PHASES, default=list(PHASES))
-    run_.add_argument("--again", action="store_true", help="take phases anew that are done; stored windows stay")
-    run_.add_argument("--limit", type=float, default=3600, help="seconds that one phase may take")
-    run_.add_argument("--dense-tokens", type=int, default=524_288)
+    run_.add_argument("--again", action="store_true", help="take phases anew; what they stored is removed")
+    run_.add_argument("--limit", type=float, default=3600, help="seconds that one process may take")
+    run_.add_argument("--dense-tokens", type=_dense_tokens, default=524_288)
     run_.add_argument("--attention", default="sparse:4096")
     run_.add_argument("--threads", type=int, default=os.cpu_count())
     run_.add_argument("--kv-budget-mb", type=int, default=1024, help="of keys and values kept in memory")
@@ -88,7 +94,15 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def _dense_tokens(text: str) -> int:
+    if not text.isdecimal() or int(text) < WINDOW_TOKENS:
+        raise argparse.ArgumentTypeError(f"{WINDOW_TOKENS} tokens or more, a window")
+    return int(text)
+
+
 def make(work: Work, options: argparse.Namespace) -> None:
+    if (work.folder / "result.jsonl").exists():
+        raise SystemExit(f"{work.folder}: has results of another corpus; remove it, or take another folder")
     made = corpus.make(work, options.windows)
     for package in made["packages"]:
         print(f"{package['title']}: {package['files']:,} files, {package['bytes'] / 1e6:.1f} MB ({package['archive']})")
@@ -98,6 +112,8 @@ def make(work: Work, options: argparse.Namespace) -> None:
 def page(work: Work, options: argparse.Namespace) -> None:
     from benchmarks.ten_million_page import write
 
+    if not work.corpus.exists():
+        raise SystemExit(f"{work.folder}: no corpus, no results")
     write(Run(work, options).lines(), json.loads(work.corpus.read_text()), options.docs)
 
 
@@ -110,6 +126,7 @@ def run(work: Work, options: argparse.Namespace) -> None:
             print(f"{name}: done before", file=sys.stderr)
             continue
         print(f"{name} ...", file=sys.stderr, flush=True)
+        this.begin(name)
         if PHASES[name](this):
             this.write(phase=name, event="done")
 
@@ -129,12 +146,57 @@ class Run:
         with self.result.open("a") as result:
             result.write(json.dumps(fields) + "\n")
 
+    def begin(self, phase: str) -> None:
+        """Note with what a phase begins; where it does so anew, what it stored is removed, its lines count no more."""
+        fresh = self.is_fresh(phase)
+        if fresh and phase in ("sparse", "dense"):
+            attention = "dense" if phase == "dense" else self.options.attention
+            shutil.rmtree(self.store(attention), ignore_errors=True)
+        model = "" if phase in ("machine", "ingest") else self.model.name
+        names = ("limit", "dense_tokens", "attention", "threads", "kv_budget_mb", "questions", "rivals", "rival_gib")
+        options = {name: getattr(self.options, name) for name in names}
+        self.write(phase=phase, event="begun", fresh=fresh, model=model, options=options, **program())
+
+    def is_fresh(self, phase: str) -> bool:
+        """Prefill and recall go on where they were; rivals begin anew each for itself."""
+        if phase == "rivals":
+            return False
+        lines = [line for line in self.lines() if run_phase(line) == phase]
+        begun = next((line for line in reversed(lines) if is_begun(line)), None)
+        changed = begun is not None and begun["options"]["attention"] != self.options.attention and phase != "dense"
+        return self.options.again or phase not in ("sparse", "dense", "recall") or changed or not lines
+
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.result.read_text().splitlines()] if self.result.exists() else []
+        """All that was ever written, but for lines that were cut off."""
+        lines = []
+        for line in self.result.read_text().splitlines() if self.result.exists() else []:
+            with suppress(json.JSONDecodeError):
+                lines.append(json.loads(line))
+        return lines
 
     def done(self) -> set[str]:
-        """The phases that came to their end."""
-        return {line["phase"] for line in self.lines() if line.get("event") == "done"}
+        """The phases that came to their end after they were begun last, with the attention that is asked for now."""
+        last: dict[str, bool] = {}
+        others = set[str]()
+        for line in current(self.lines()):
+            if is_begun(line):
+                last[line["phase"]] = False
+                same = line["options"]["attention"] == self.options.attention or line["phase"] not in SPARSE_PHASES
+                (others.discard if same else others.add)(line["phase"])
+            elif line.get("event") == "done":
+                last[line["phase"]] = True
+        return {phase for phase, is_done in last.items() if is_done} - others
+
+    def store(self, attention: str) -> Path:
+        """The folder of the blocks of one attention."""
+        return self.work.folder / f"store-{attention.replace(':', '-')}"
+
+    def stored(self, attention: str) -> int:
+        """How many windows of the corpus lie there whole, from the first on."""
+        if not self.store(attention).is_dir():
+            return 0
+        with DiskStore.open(self.store(attention)) as store:
+            return min(self.windows(), max((chain.blocks for chain in store.chains() if chain.whole), default=0))
 
     @property
     def model(self) -> Path:
@@ -151,7 +213,7 @@ class Run:
             "result": str(self.result),
             "model": str(self.model),
             "attention": chosen,
-            "store": f"store-{chosen.replace(':', '-')}",
+            "store": self.store(chosen).name,
             "threads": self.options.threads,
             "kv_budget_bytes": self.options.kv_budget_mb * MB,
         }
@@ -161,7 +223,8 @@ class Run:
         self, kind: str, python: str, task: Mapping[str, Any], limit_mb: float, environ: Mapping[str, str]
     ) -> Ended:
         """Run a child on a task; says on standard error why one has failed."""
-        path, log = self.work.folder / "task.json", self.work.folder / f"log-{task['phase']}.txt"
+        name = "-".join(str(task[key]) for key in ("phase", "rival", "reach") if key in task)
+        path, log = self.work.folder / "task.json", self.work.folder / f"log-{name}.txt"
         task = {**task, "started_s": time.time()}
         path.write_text(json.dumps(task))
         command = [python, "-m", f"benchmarks.ten_million_{kind}", str(path)]
@@ -188,8 +251,6 @@ def machine(this: Run) -> bool:
     """What this runs on, and what runs."""
     info = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
     cpu = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     this.write(
         phase="machine",
         cpu=cpu[0].split(":", 1)[1].strip() if cpu else platform.machine(),
@@ -200,10 +261,24 @@ def machine(this: Run) -> bool:
         torch=version("torch"),
         transformers=version("transformers"),
         vllm=_vllm_version(this.options.vllm_python),
-        commit=commit,
-        when=time.strftime("%Y-%m-%d", time.gmtime()),
+        **program(),
     )
     return True
+
+
+def program() -> dict[str, object]:
+    """Which state of this program runs, and when."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(ROOT), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+
+    dirty = bool(git("status", "--porcelain", "--untracked-files=no"))
+    return {
+        "commit": git("rev-parse", "--short", "HEAD"),
+        "dirty": dirty,
+        "when": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
 
 
 def _vllm_version(python: Path) -> str:
@@ -236,6 +311,8 @@ def ingest(this: Run) -> bool:
         fill=sum(sizes[:-1]) / WINDOW_TOKENS / max(1, len(sizes) - 1),
         facts=len(placed),
         windows_with_facts=len({each.window for each in placed}),
+        facts_cut=corpus.cut_by_packing(corpus.packed_windows(this.work), corpus.planted_facts(this.work)),
+        sha256=hashlib.sha256(this.work.windows.read_bytes()).hexdigest(),
     )
     return True
 
@@ -266,24 +343,34 @@ def dense(this: Run) -> bool:
 
 def recall(this: Run) -> bool:
     """Whatever is stored by now is asked over, sparse and dense."""
-    facts, total = corpus.load_facts(this.work), this.windows()
+    facts, total = corpus.load_facts(this.work), this.stored(this.options.attention)
+    if not total:
+        return nothing_stored("recall")
     known = {
         (line["attention"], line["windows"], line["window"])
-        for line in this.lines()
-        if line["phase"] == "recall" and line["event"] == "asked" and not this.options.again
+        for line in current(this.lines())
+        if line["phase"] == "recall" and line["event"] == "asked"
     }
-    whys = []
-    for attention, most in ((this.options.attention, total), ("dense", this.dense_windows())):
+    whys, dense_total = [], min(this.dense_windows(), this.stored("dense"))
+    for attention, most in ((this.options.attention, total), ("dense", dense_total)):
         thorough = (this.dense_windows(), total)
         cells = [
             (length, window)
             for length in sorted({*lengths_up_to(total), *thorough})
             for window in depths(facts, length, DEPTHS if length in thorough else FEWER_DEPTHS)
-            if length <= most and (attention, length, window) not in known
+            if length <= most
         ]
-        whys.append(this.subject("recall", attention, cells=cells).why if cells else "")
-    whys.append(this.subject("brim", windows=total, fact=len(facts) // 2).why)
+        this.write(phase="recall", event="planned", attention=attention, cells=len(cells))
+        left = [cell for cell in cells if (attention, *cell) not in known]
+        whys.append(this.subject("recall", attention, cells=left).why if left else "")
+    whys.append(this.subject("brim", windows=total, window=depths(facts, total, 3)[-2:][0]).why)
     return not any(whys)
+
+
+def nothing_stored(phase: str) -> bool:
+    """Says so; a question would measure a prefill."""
+    print(f"{phase}: left out, as no prefill is stored that it could ask over", file=sys.stderr, flush=True)
+    return False
 
 
 def lengths_up_to(windows: int) -> list[int]:
@@ -304,15 +391,18 @@ def _nearest(windows: Sequence[int], at: float) -> int:
 
 
 def restart(this: Run) -> bool:
-    """With its files in memory, and with none of them."""
+    """With stored windows and weights in memory, after a start that isn't counted; then with them dropped from it."""
     facts, whys = corpus.load_facts(this.work), []
-    store = this.work.folder / f"store-{this.options.attention.replace(':', '-')}"
-    for windows in three_lengths(this.windows()):
-        window = depths(facts, windows, 3)[-2:][0]
-        for cold in (False, False, True):
+    stored = this.stored(this.options.attention)
+    if not stored:
+        return nothing_stored("restart")
+    for cold, counted in ((False, (False, True, True)), (True, (True, True))):
+        for windows, is_counted in ((each, is_counted) for each in three_lengths(stored) for is_counted in counted):
             if cold:
-                forget_pages([store, this.model])
-            whys.append(this.subject("restart", windows=windows, window=window, cold=cold).why)
+                forget_pages([this.store(this.options.attention), this.model])
+            window = depths(facts, windows, 3)[-2:][0]
+            ended = this.subject("restart", windows=windows, window=window, cold=cold, counted=is_counted)
+            whys.append(ended.why)
     return not any(whys)
 
 
@@ -333,15 +423,36 @@ def forget_pages(folders: Sequence[Path]) -> None:
 
 
 def decode(this: Run) -> bool:
-    return not this.subject("decode", lengths=three_lengths(this.windows()), questions=this.options.questions).why
+    """Sparse, and dense as far as it is stored."""
+    lengths = three_lengths(this.stored(this.options.attention)) if this.stored(this.options.attention) else []
+    most = min(this.dense_windows(), this.stored("dense"))
+    of_dense = sorted({*(length for length in lengths if length <= most), most} - {0})
+    if not lengths:
+        return nothing_stored("decode")
+    whys = []
+    for attention, each in ((this.options.attention, lengths), ("dense", of_dense)):
+        if each:
+            whys.append(this.subject("decode", attention, lengths=each, questions=this.options.questions).why)
+    return not any(whys)
 
 
 def edit(this: Run) -> bool:
-    """A new line in a file from the middle of the corpus; the sources are as they were when this is over."""
+    """A new line in a file from the middle of the corpus; the sources are as they were when this is over.
+
+    The corpus is read anew before, and each run has a fact that none had before: earlier edits count for nothing.
+    """
+    if this.stored(this.options.attention) < this.windows():
+        return nothing_stored("edit")
     restore(this.work)
-    facts = corpus.planted_facts(this.work)
+    corpus.forget(this.work)
+    product(this.work, ["ingest", "--no-index", "-q"])
+    product(this.work, ["pack", "--as", "ids", "-o", str(this.work.edited), "-q"])
+    if this.work.edited.read_bytes() != this.work.windows.read_bytes():
+        print(f"edit: {this.work.sources} packs to other windows than those of ingest", file=sys.stderr, flush=True)
+        return False
     there = {placed.fact for placed in corpus.load_facts(this.work)}
-    fact = next(fact for fact in reversed(facts) if fact not in there)
+    unused = [fact for fact in reversed(corpus.planted_facts(this.work)) if fact not in there]
+    fact = unused[sum(line["phase"] == "edit" and line["event"] == "file" for line in this.lines())]
     path = middling_file(this.work, [word for each in there for word in each.ids])
     words = Tokenizer().vocabulary.tokens
     shutil.copy2(path, this.work.folder / "edited.orig")
@@ -381,13 +492,17 @@ def rivals(this: Run) -> bool:
     path = this.work.folder / "ids.bin"
     path.write_bytes(ids.tobytes())
     for name in this.options.rivals:
+        if name == "vllm" and not this.options.vllm_python.exists():
+            print(f"vllm: left out, no {this.options.vllm_python}", file=sys.stderr, flush=True)
+            continue
         begun = time.monotonic()
         this.write(phase="rival", rival=name, event="begun")
         for reach in VLLM_REACHES if name == "vllm" else VLLM_REACHES[:1]:
             left = this.options.limit - (time.monotonic() - begun)
-            opened = sum(line.get("event") == "open" for line in this.lines())
-            this.guarded(*rival(this, name, reach, path, len(ids), left))
-            if sum(line.get("event") == "open" for line in this.lines()) > opened:
+            if left < 60 and reach != VLLM_REACHES[0]:
+                break
+            ended = this.guarded(*rival(this, name, reach, path, len(ids), left))
+            if not ended.why or ended.why.startswith("killed after"):
                 break
     return True
 

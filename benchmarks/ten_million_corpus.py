@@ -11,7 +11,7 @@ import shutil
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -87,6 +87,8 @@ class Work:
 def make(work: Work, windows: int) -> dict[str, Any]:
     """Write the sources with their facts, at most `windows` windows of them; what they are made of."""
     shutil.rmtree(work.sources, ignore_errors=True)
+    for path in (work.windows, work.edited, work.facts, *work.folder.glob("edited.*")):
+        path.unlink(missing_ok=True)
     packages = unpack_all(work.downloads, work.sources)
     forget(work)
     with read(work) as corpus:
@@ -135,7 +137,7 @@ def _ids(corpus: Corpus) -> "array[int]":
 def single_words(used: Sequence[int], tokenizer: Tokenizer) -> list[int]:
     """Rare words that are absent from `used` and that the tokenizer makes one token of where they stand in a line."""
     texts = tokenizer.vocabulary.tokens
-    words = [word for word in absent_words(used) if re.fullmatch(rb" [a-z]+", texts[word])]
+    words = [word for word in absent_words(used) if re.fullmatch(rb" [A-Za-z]+", texts[word])]
     return [word for word in words if list(tokenizer.encode(texts[word].decode())) == [word]]
 
 
@@ -230,10 +232,10 @@ def _described(unpacked: Unpacked, work: Work) -> dict[str, object]:
     }
 
 
-def packed_windows(work: Work, written: Path | None = None) -> "list[array[int]]":
-    """The ids that `longctx pack --as ids` wrote, a window each."""
+def packed_windows(work: Work, written: Path | None = None, most: int | None = None) -> "list[array[int]]":
+    """The ids that `longctx pack --as ids` wrote, a window each; the first `most` of them."""
     with (written or work.windows).open("rb") as lines:
-        return [array("I", json.loads(line)) for line in lines]
+        return [array("I", json.loads(line)) for line in islice(lines, most)]
 
 
 def planted_facts(work: Work) -> list[Fact]:
@@ -257,6 +259,19 @@ def load_facts(work: Work) -> list[Placed]:
 
 def located(windows: "Sequence[array[int]]", facts: Sequence[Fact]) -> list[Placed]:
     """Each fact that stands once and whole in one window, in the order of the text; no word of it stands elsewhere."""
+    seen, places = _seen(windows, facts)
+    return sorted((p for fact in facts if (p := _placed(fact, seen, places))), key=lambda placed: placed.at)
+
+
+def cut_by_packing(windows: "Sequence[array[int]]", facts: Sequence[Fact]) -> int:
+    """How many facts are there with each word once, but not whole in one window."""
+    seen, places = _seen(windows, facts)
+    there = (fact for fact in facts if all(seen.get(word) == 1 for word in fact.ids))
+    return sum(_placed(fact, seen, places) is None for fact in there)
+
+
+def _seen(windows: "Sequence[array[int]]", facts: Sequence[Fact]) -> tuple[dict[int, int], dict[int, tuple[int, int]]]:
+    """How often each word of the facts stands in the windows, and where last: its window, its place among all ids."""
     words = {word for fact in facts for word in fact.ids}
     seen: dict[int, int] = {}
     places: dict[int, tuple[int, int]] = {}
@@ -267,7 +282,7 @@ def located(windows: "Sequence[array[int]]", facts: Sequence[Fact]) -> list[Plac
                 seen[token] = seen.get(token, 0) + 1
                 places[token] = index, begin + at
         begin += len(window)
-    return sorted((p for fact in facts if (p := _placed(fact, seen, places))), key=lambda placed: placed.at)
+    return seen, places
 
 
 def _placed(fact: Fact, seen: Mapping[int, int], places: Mapping[int, tuple[int, int]]) -> Placed | None:

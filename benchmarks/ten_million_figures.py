@@ -1,6 +1,7 @@
 """What the lines of a result say, as figures: one JSON value, of which page and pictures are made and nothing else.
 
-Where a phase was run again, the later lines count. A figure that was not measured is not there, or None.
+Where a phase was begun anew, only the lines after that count; those of rivals since each was begun last. A figure that
+was not measured is not there, or None.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,38 +9,73 @@ from math import log2
 from statistics import median
 from typing import Any
 
+from benchmarks.process import short_reason
+
 Line = Mapping[str, Any]
 Figures = dict[str, Any]
 
+PHASES = ("machine", "ingest", "cut", "sparse", "dense", "recall", "restart", "decode", "edit", "rivals")
+NEEDED = {"recall": ("sparse", "dense"), "decode": ("sparse", "dense"), "restart": ("sparse",), "edit": ("sparse",)}
 CURVE_STEPS = 4  # points of a curve from one length to the next twice as long
 
 
 def figures(lines: Sequence[Line], corpus: Mapping[str, Any]) -> Figures:
     """All that the page shows."""
+    lines = current(lines)
     packed = last(lines, "ingest", "packed") or {}
     total = packed.get("windows", 0)
     return {
-        "schema": "longctx.ten-million/1",
+        "schema": "longctx.ten-million/2",
+        "runs": runs(lines),
         "machine": last(lines, "machine") or {},
         "corpus": {"packages": corpus["packages"], "planted": corpus["planted"], **packed},
         "ingest": {name: last(lines, "ingest", name) for name in ("cold", "warm", "pack")},
         "prefill": {name: prefill(each) for name, each in by(lines, "prefill", "attention").items()},
         "recall": [cell for _, cell in sorted(recall(lines).items())],
         "agreement": agreement(lines),
+        "planned": {line["attention"]: line["cells"] for line in every(lines, "recall", "planned")},
         "brim": {line["filler"]: line for line in every(lines, "brim", "brim")},
         "restart": restarts(lines),
         "decode": decodes(lines),
         "edit": edit(lines),
         "cut": [cuts(name, each) for name, each in by(lines, "cut", "attention").items()],
         "rivals": {name: rival(each) for name, each in by(lines, "rival", "rival").items()},
-        "rss_peak_mb": max((line["rss_peak_mb"] for line in lines if is_ours(line)), default=None),
+        "rss_peak_mb": peak_mb(line for line in lines if line["phase"] != "rival"),
         "windows": total,
     }
 
 
-def is_ours(line: Line) -> bool:
-    """Whether it tells of a process of ours."""
-    return "rss_peak_mb" in line and line["phase"] != "rival"
+def current(lines: Sequence[Line]) -> list[Line]:
+    """Those that count: of each phase since it was begun anew, and since what it asks over was."""
+    begun = {run_phase(line): n for n, line in enumerate(lines) if is_begun(line) and line["fresh"]}
+    first = {
+        phase: max([begun.get(phase, 0), *(begun.get(other, 0) for other in NEEDED.get(phase, ()))]) for phase in PHASES
+    }
+    return [line for n, line in enumerate(lines) if n >= first[run_phase(line)]]
+
+
+def run_phase(line: Line) -> str:
+    """The phase of the benchmark that a line belongs to."""
+    phase = str(line["phase"])
+    if phase == "prefill":
+        return "dense" if line.get("attention") == "dense" else "sparse"
+    return {"brim": "recall", "rival": "rivals"}.get(phase, phase)
+
+
+def is_begun(line: Line) -> bool:
+    """Whether a phase of the benchmark begins with it."""
+    return line.get("event") == "begun" and "options" in line
+
+
+def runs(lines: Sequence[Line]) -> list[Figures]:
+    """With what each phase was begun that counts; results of before that was noted have none."""
+    names = ("phase", "commit", "dirty", "when", "model", "options")
+    return [{name: line[name] for name in names} for line in lines if is_begun(line)]
+
+
+def peak_mb(lines: Iterable[Line]) -> float | None:
+    """The most memory that any of these processes held, by its own count or as it was seen from outside."""
+    return max((line[name] for line in lines for name in ("rss_peak_mb", "rss_mb") if name in line), default=None)
 
 
 def every(lines: Iterable[Line], phase: str, event: str) -> list[Line]:
@@ -67,11 +103,11 @@ def prefill(lines: Sequence[Line]) -> Figures:
     stored = next((line for line in reversed(lines) if line["event"] == "stored"), None)
     computed = [windows[done] for done in sorted(windows)]
     return {
-        "tokens": computed[-1]["done"] if computed else 0,
+        "tokens": sum(line["tokens"] for line in computed),
         "windows": len(computed),
         "s": sum(line["s"] for line in computed),
         "cpu_s": sum(line["cpu_s"] for line in computed),
-        "rss_peak_mb": max((line["rss_peak_mb"] for line in lines if is_ours(line)), default=None),
+        "rss_peak_mb": peak_mb(lines),
         "curve": list(curve(computed)),
         "stored": stored and {**stored, "bytes_per_token": stored["bytes"] / stored["tokens"]},
         "stopped": ended(lines),
@@ -80,20 +116,24 @@ def prefill(lines: Sequence[Line]) -> Figures:
 
 def ended(lines: Sequence[Line]) -> str:
     """Why the last process of a phase stopped; nothing where it came to its end."""
-    return next((str(line["why"]) for line in reversed(lines) if line["event"] == "ended"), "")
+    return next((short_reason(line["why"]) for line in reversed(lines) if line["event"] == "ended"), "")
 
 
 def curve(steps: Sequence[Line]) -> Iterator[Figures]:
-    """Tokens/s by position: the middle of what was measured from one length to another, four for each doubling."""
+    """Tokens/s by position, that of the middle of a step: the median of its steps, four points for each doubling."""
     bins: dict[int, list[Line]] = {}
     for step in steps:
-        bins.setdefault(int(CURVE_STEPS * log2(step["done"])), []).append(step)
+        bins.setdefault(int(CURVE_STEPS * log2(_middle(step))), []).append(step)
     for _, group in sorted(bins.items()):
         yield {
-            "tokens": group[len(group) // 2]["done"],
+            "tokens": _middle(group[len(group) // 2]),
             "tokens_per_s": median(step["tokens"] / step["s"] for step in group),
             "tokens_per_cpu_s": median(step["tokens"] / step["cpu_s"] for step in group),
         }
+
+
+def _middle(step: Line) -> float:
+    return float(step["done"] - step["tokens"] / 2)
 
 
 def recall(lines: Sequence[Line]) -> dict[tuple[str, int], Figures]:
@@ -109,7 +149,7 @@ def _recalled(attention: str, windows: int, asked: Mapping[int, Line]) -> Figure
     return {
         "attention": attention,
         "windows": windows,
-        "tokens": answers[0]["cached_tokens"],
+        "tokens": max(line["cached_tokens"] for line in answers),
         "asked": len(answers),
         "found": sum(line["right"] == line["wanted"] for line in answers),
         "cells": [[line["window"], line["right"], line["wanted"]] for line in answers],
@@ -130,7 +170,7 @@ def agreement(lines: Sequence[Line]) -> Figures:
 def restarts(lines: Sequence[Line]) -> list[Figures]:
     """By length, with files in memory and without: the middle of several starts."""
     groups: dict[tuple[int, bool], list[Line]] = {}
-    for line in every(lines, "restart", "restarted"):
+    for line in counted(every(lines, "restart", "restarted")):
         groups.setdefault((line["windows"], line["cold"]), []).append(line)
     names = ("import_s", "open_s", "read_s", "ttft_s", "since_start_s", "rss_peak_mb")
     return [
@@ -145,34 +185,55 @@ def restarts(lines: Sequence[Line]) -> list[Figures]:
     ]
 
 
+def counted(lines: Iterable[Line]) -> list[Line]:
+    return [line for line in lines if line.get("counted", True)]
+
+
 def decodes(lines: Sequence[Line]) -> list[Figures]:
-    """By length: the middle, and the slowest of twenty, of the seconds that a token takes after the first."""
-    groups: dict[int, list[Line]] = {}
-    for line in every(lines, "decode", "decoded"):
-        groups.setdefault(line["windows"], []).append(line)
+    """By attention and length: the middle, and the slowest of twenty, of the seconds of a token after the first."""
+    groups: dict[tuple[bool, str, int], list[Line]] = {}
+    for line in counted(every(lines, "decode", "decoded")):
+        attention = line["attention"]
+        groups.setdefault((attention == "dense", attention, line["windows"]), []).append(line)
     result = []
-    for windows, group in sorted(groups.items()):
+    for (_, attention, windows), group in sorted(groups.items()):
         gaps = sorted(gap for line in group for gap in line["gaps_s"])
-        slow = gaps[min(len(gaps) - 1, len(gaps) * 19 // 20)]
-        tokens = group[-1]["cached_tokens"]
-        result.append({"windows": windows, "tokens": tokens, "count": len(gaps), "s": median(gaps), "slow_s": slow})
+        result.append(
+            {
+                "attention": attention,
+                "windows": windows,
+                "tokens": group[-1]["cached_tokens"],
+                "found": sum(line["right"] == line["wanted"] for line in group),
+                "asked": len(group),
+                "count": len(gaps),
+                "s": median(gaps),
+                "slow_s": gaps[min(len(gaps) - 1, len(gaps) * 19 // 20)],
+            }
+        )
     return result
 
 
 def edit(lines: Sequence[Line]) -> Figures | None:
     """What came of the latest edit."""
     asked = every(lines, "edit", "edited")
-    first = [n for n, line in enumerate(asked) if line["number"] == 0]
-    if not first:
+    first = [line for line in asked if line["number"] == 0]
+    later = [line for line in asked if line["number"] == 1]
+    if not first or "open_s" not in first[-1]:
         return None
     names = {name: last(lines, "edit", name) for name in ("file", "ingest", "pack")}
-    return {**names, "first": asked[first[-1]], "next": asked[-1]}
+    parts = [names["ingest"], names["pack"]]
+    took = sum(each["s"] for each in parts if each)
+    took += sum(first[-1][name] for name in ("import_s", "open_s", "read_s", "ttft_s"))
+    return {**names, "first": first[-1], "next": later[-1] if later else None, "took_s": took}
 
 
 def cuts(attention: str, lines: Sequence[Line]) -> Figures:
     """Facts that an edge cuts and others in the same windows."""
     asked = {(line["window"], line["is_cut"]): line for line in lines if line["event"] == "cut"}
-    found = {each: [line["right"] == 3 for (_, cut), line in asked.items() if cut is each] for each in (True, False)}
+    found = {
+        each: [line["right"] == line.get("wanted", 3) for (_, cut), line in asked.items() if cut is each]
+        for each in (True, False)
+    }
     return {
         "attention": attention,
         "windows": max((line["windows"] for line in asked.values()), default=0),
@@ -190,15 +251,13 @@ def rival(lines: Sequence[Line]) -> Figures:
     opened = [n for n, line in enumerate(lines) if line["event"] == "open"]
     run = lines[opened[-1] :] if opened else []
     read = [line for line in run if line["event"] == "read"]
-    tries = [{"reach": line["reach"], "why": line["why"]} for line in lines if line["event"] == "ended"]
-    peaks = [line["rss_peak_mb"] for line in run if "rss_peak_mb" in line]
+    tries = [{"reach": line["reach"], "why": short_reason(line["why"])} for line in lines if line["event"] == "ended"]
     return {
-        "tokens": read[-1]["done"] if read else 0,
+        "tokens": sum(line["tokens"] for line in read),
         "s": sum(line["s"] for line in read),
         "cpu_s": sum(line["cpu_s"] for line in read),
-        "last_tokens_per_s": read[-1]["tokens"] / read[-1]["s"] if read else None,
         "open_s": run[0]["s"] if run else None,
-        "rss_peak_mb": max(peaks, default=None),
+        "rss_peak_mb": peak_mb(lines),
         "curve": list(curve(read)),
         "lengths": [_asked(length, run) for length in dict.fromkeys(line["tokens"] for line in _questions(run))],
         "tries": tries,
@@ -217,5 +276,6 @@ def _asked(length: int, lines: Sequence[Line]) -> Figures:
         "asked": len(here),
         "found": sum(line["right"] == line["wanted"] for line in here),
         "s": sum(line["s"] for line in read),
+        "ttft_s": median(line["ttft_s"] for line in here),
         "decode_s": median(gap for line in here for gap in line["gaps_s"]),
     }

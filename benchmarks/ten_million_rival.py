@@ -3,8 +3,9 @@
     PYTHON -m benchmarks.ten_million_rival TASK.json
 
 The text is read on and on, from one length to the next, and at each some facts are asked for. The ids
-are those of our windows, one after the other without the unused positions between: neither engine can leave any. A
-fact that lies over a multiple of 8,192 so is left out. Each step is a line at the end of the file that the task names.
+are those of our windows, one after the other without the unused positions between: neither engine can skip positions,
+so facts that come to lie across a multiple of 8,192 are left out. Each step is a line at the end of the file that the
+task names.
 """
 
 import copy

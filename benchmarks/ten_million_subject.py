@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.ten_million_corpus import Placed, Work, load_facts, packed_windows
 from cache.store import DiskStore
+from cache.stored import ancestry
 from longctx import wording
 from longctx.engines.base import Finished, Prefilled, Prompt, Sampling, Token
 from longctx.engines.scout import ScoutEngine
@@ -30,7 +31,7 @@ from longctx.tokens import Tokenizer
 
 ANSWER_TOKENS = 3
 DECODED_TOKENS = 33
-CUT_WINDOWS = 32
+CUT_WINDOWS = 64  # a length at which recall is asked too
 NOTES_TITLE_TOKENS = 16
 
 
@@ -47,7 +48,7 @@ class Phase:
     def open_engine(self, store: str) -> ScoutEngine:
         """The needle checkpoint over the store of that name."""
         task = self.task
-        blocks = self._open.enter_context(DiskStore.open(self.work.folder / store))
+        self.blocks = blocks = self._open.enter_context(DiskStore.open(self.work.folder / store))
         engine = ScoutEngine.open(
             Path(task["model"]),
             store=blocks,
@@ -83,7 +84,7 @@ def memory() -> dict[str, float]:
 
 def prefill(phase: Phase) -> None:
     """Store all closed windows, and tell what each took."""
-    windows = packed_windows(phase.work)[: phase.task["windows"]]
+    windows = packed_windows(phase.work, most=phase.task["windows"])
     engine = phase.open_engine(phase.task["store"])
     phase.write(event="open", **phase.lap())
     known = -1
@@ -96,18 +97,21 @@ def prefill(phase: Phase) -> None:
                 phase.write(event="window", done=done, tokens=done - known, **phase.lap())
                 known = done
             case Finished(skipped_mass=skipped):
-                phase.write(event="stored", windows=len(windows), skipped_mass=skipped, **stored(phase))
+                phase.write(event="stored", windows=len(windows), skipped_mass=skipped, **stored(phase, windows))
 
 
-def stored(phase: Phase) -> dict[str, object]:
-    """The bytes of the store's files over its tokens, and what the formula says of them."""
-    rows = [row for row in phase.work.folder.joinpath(phase.task["store"]).rglob("*") if row.is_file()]
+def stored(phase: Phase, windows: "Sequence[array[int]]") -> dict[str, object]:
+    """The bytes of these windows' files, apart those of the store's index, and what the formula says of them."""
+    files = sum(path.stat().st_size for path in (phase.work.folder / phase.task["store"]).rglob("*") if path.is_file())
+    rows = phase.blocks.rows()
+    tip = max((row for row in rows if row.depth == len(windows) - 1), key=lambda row: row.last_used)
+    chain = list(ancestry(tip.key, {row.key: row for row in rows}))
     config = json.loads((Path(phase.task["model"]) / "config.json").read_text())
     row_bytes = config["num_key_value_heads"] * config["head_dim"] * 2
     layers = sum(not local for local in config["no_rope_layers"])
-    windows = packed_windows(phase.work)[: phase.task["windows"]]
     return {
-        "bytes": sum(path.stat().st_size for path in rows),
+        "bytes": sum(row.nbytes for row in chain),
+        "index_bytes": files - sum(row.nbytes for row in rows),
         "tokens": sum(map(len, windows)),
         "kv_bytes_per_token": 2 * row_bytes * layers,
         "bounds_bytes_per_token": 2 * row_bytes * layers / 64 if phase.task["attention"] != "dense" else 0.0,
@@ -121,21 +125,21 @@ def recall(phase: Phase) -> None:
     engine = phase.open_engine(phase.task["store"])
     for length, window in phase.task["cells"]:
         placed = facts[window]
-        answer = asked(engine, prompt_of(windows[:length], question(placed.fact, phase.encode)), ANSWER_TOKENS)
+        answer = over(engine, windows[:length], question(placed.fact, phase.encode), ANSWER_TOKENS)
         phase.write(event="asked", windows=length, window=window, **found(placed, answer), **answer.line())
 
 
 def brim(phase: Phase) -> None:
     """Questions whose answers end with the last position there is; before them stand frequent words, or other text."""
-    windows = packed_windows(phase.work)[: phase.task["windows"]]
-    placed = load_facts(phase.work)[phase.task["fact"]]
+    windows = packed_windows(phase.work, most=phase.task["windows"])
+    placed = next(each for each in load_facts(phase.work) if each.window == phase.task["window"])
     tail = question(placed.fact, phase.encode)
     room = WINDOW_TOKENS - len(tail) - ANSWER_TOKENS
     engine = phase.open_engine(phase.task["store"])
     for filler, ids in (("words", tail[:-1] * room), ("text", windows[(placed.window + 1) % len(windows)] * 2)):
-        answer = asked(engine, prompt_of(windows, ids[:room] + tail), ANSWER_TOKENS)
+        answer = over(engine, windows, ids[:room] + tail, ANSWER_TOKENS)
         positions = (len(windows) + 1) * WINDOW_TOKENS
-        place = {"filler": filler, "positions": positions, "window": placed.window}
+        place = {"filler": filler, "positions": positions, "windows": len(windows), "window": placed.window}
         phase.write(event="brim", **place, **found(placed, answer), **answer.line())
 
 
@@ -145,15 +149,16 @@ def restart(phase: Phase) -> None:
     imported = time.time()
     engine = phase.open_engine(phase.task["store"])
     opened = time.time()
-    windows = packed_windows(phase.work)[: phase.task["windows"]]
+    windows = packed_windows(phase.work, most=phase.task["windows"])
     placed = next(each for each in load_facts(phase.work) if each.window == phase.task["window"])
-    prompt = prompt_of(windows, question(placed.fact, phase.encode))
+    ids = question(placed.fact, phase.encode)
     read = time.time()
-    answer = asked(engine, prompt, ANSWER_TOKENS)
+    answer = over(engine, windows, ids, ANSWER_TOKENS)
     phase.write(
         event="restarted",
         windows=len(windows),
         cold=phase.task["cold"],
+        counted=phase.task["counted"],
         import_s=imported - started,
         open_s=opened - imported,
         read_s=read - opened,
@@ -164,31 +169,40 @@ def restart(phase: Phase) -> None:
 
 
 def decode(phase: Phase) -> None:
-    """Some questions at each length with long answers: the seconds that each token after the first took."""
+    """Some questions at each length with long answers: the seconds that each token after the first took.
+
+    The first question of a length is not counted: what it reads is in memory for the others.
+    """
     windows, facts = packed_windows(phase.work), load_facts(phase.work)
     engine = phase.open_engine(phase.task["store"])
     for length in phase.task["lengths"]:
         inside = [placed for placed in facts if placed.window < length]
-        for number in range(phase.task["questions"]):
-            placed = inside[number * (len(inside) - 1) // max(1, phase.task["questions"] - 1)]
-            prompt = prompt_of(windows[:length], question(placed.fact, phase.encode))
-            answer = asked(engine, prompt, DECODED_TOKENS)
-            phase.write(event="decoded", windows=length, gaps_s=answer.gaps_s, **found(placed, answer), **answer.line())
+        for number in range(-1, phase.task["questions"]):
+            placed = inside[max(0, number) * (len(inside) - 1) // max(1, phase.task["questions"] - 1)]
+            answer = over(engine, windows[:length], question(placed.fact, phase.encode), DECODED_TOKENS)
+            about = {"windows": length, "counted": number >= 0, "gaps_s": answer.gaps_s}
+            phase.write(event="decoded", **about, **found(placed, answer), **answer.line())
 
 
 def edit(phase: Phase) -> None:
     """What the next question costs after the corpus was packed again with one file edited."""
-    before, after = packed_windows(phase.work), packed_windows(phase.work, phase.work.edited)
-    fact = Fact(*phase.task["fact"])
-    notes = array("I", after.pop()) if is_notes(after[-1], Tokenizer()) else array("I")
-    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
+    imported = time.time()
     engine = phase.open_engine(phase.task["store"])
-    phase.lap()
+    opened = time.time()
+    after, fact = packed_windows(phase.work, phase.work.edited), Fact(*phase.task["fact"])
+    notes = array("I", after.pop()) if is_notes(after[-1], Tokenizer()) else array("I")
+    read = time.time()
+    before = packed_windows(phase.work)
+    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
     for number in range(3):
-        answer = asked(engine, prompt_of(after, notes + question(fact, phase.encode)), ANSWER_TOKENS)
+        cached = sum(map(len, after[: shared if number == 0 else None]))
+        answer = asked(engine, prompt_of(after, notes + question(fact, phase.encode)), ANSWER_TOKENS, cached)
         phase.write(
             event="edited",
             number=number,
+            import_s=imported - phase.task["started_s"],
+            open_s=opened - imported,
+            read_s=read - opened,
             shared_windows=shared,
             new_windows=len(after) - shared,
             note_tokens=len(notes),
@@ -212,9 +226,10 @@ def cut(phase: Phase) -> None:
     for edge, placed in planted.cut.items():
         for is_cut, each in ((True, placed), (False, planted.inside[edge])):
             prompt = planted.prompt(windows, question(each.fact, phase.encode))
-            answer = asked(engine, prompt, ANSWER_TOKENS)
+            answer = asked(engine, prompt, ANSWER_TOKENS, None)
             right = matching(answer.ids, each.fact.answer)
-            phase.write(event="cut", windows=windows, window=edge, is_cut=is_cut, right=right, **answer.line())
+            about = {"windows": windows, "window": edge, "is_cut": is_cut, "wanted": len(each.fact.answer)}
+            phase.write(event="cut", right=right, **about, **answer.line())
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,19 +263,35 @@ class Answer:
         }
 
 
-def asked(engine: ScoutEngine, prompt: Prompt, count: int) -> Answer:
-    """A greedy answer of `count` tokens."""
+def over(engine: ScoutEngine, windows: "Sequence[array[int]]", last: "array[int]", count: int) -> Answer:
+    """A greedy answer to a question over windows that are all stored."""
+    return asked(engine, prompt_of(windows, last), count, sum(map(len, windows)))
+
+
+def asked(engine: ScoutEngine, prompt: Prompt, count: int, cached: int | None) -> Answer:
+    """A greedy answer of `count` tokens; raises SystemExit where not just `cached` tokens of the prompt are stored."""
     began, cpu = time.perf_counter(), time.process_time()
     ids: list[int] = []
     stamps: list[float] = []
+    known = None
     for event in engine.generate(prompt, Sampling(max_tokens=count)):
         match event:
+            case Prefilled(done=done) if known is None:
+                known = done
+                refuse_unless(cached, done)
             case Token(id=token):
                 ids.append(token)
                 stamps.append(time.perf_counter() - began)
             case Finished():
                 finished = event
+    refuse_unless(cached, finished.cached_tokens)
     return Answer(ids, stamps, time.process_time() - cpu, finished)
+
+
+def refuse_unless(cached: int | None, known: int | None) -> None:
+    """A question over what is not stored would measure a prefill."""
+    if cached is not None and known != cached:
+        raise SystemExit(f"{known or 0:,} tokens of the prompt were stored, not {cached:,}: not measured")
 
 
 def found(placed: Placed, answer: Answer) -> dict[str, object]:

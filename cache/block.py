@@ -94,9 +94,10 @@ class DiskBlock:
         """The file that lies there now: it may be another than the one whose header was read before."""
         try:
             with files.opened(self._path) as descriptor:
-                if not self._laid.is_of(descriptor):
-                    self._laid = self._laid_anew(files.read_header(descriptor))
-                yield descriptor, self._laid
+                laid = self._laid
+                if not laid.is_of(descriptor):
+                    laid = self._laid = self._laid_anew(files.read_header(descriptor))
+                yield descriptor, laid
         except FileNotFoundError as error:
             raise BlockDamaged(self.key, self.depth, "is gone") from error
         except (Malformed, NewerStore) as error:
@@ -108,12 +109,15 @@ class DiskBlock:
             raise lost(self.key, self.depth, f"could not be {use}: {error.strerror}") from error
 
     def _laid_anew(self, found: files.Opened) -> "_Laid":
-        """A block stored again may have other bytes, but of the same key, ids and sizes."""
+        """A block stored again must have the same bytes: what was read of the old ones goes with no others.
+
+        Other ones may be good all the same, so their file stays.
+        """
         laid = _Laid.of(found)
         if found.header.key != self.key or found.header.ids != self.ids:
             self._condemn(self.key, found.inode, Fault.IDENTITY)
             raise BlockDamaged(self.key, self.depth, "is not the block it was")
-        if laid.sizes() != self._laid.sizes():
+        if laid.sections != self._laid.sections:
             raise BlockDamaged(self.key, self.depth, "is not the block it was")
         return laid
 
@@ -140,9 +144,6 @@ class _Laid:
         """Whether an open file is the one that was read; what its bytes are, only their checksums can say."""
         status = os.fstat(descriptor)
         return (status.st_ino, status.st_mtime, status.st_size) == (self.inode, self.modified, self.nbytes)
-
-    def sizes(self) -> dict[str, int]:
-        return {name: section.size for name, section in self.sections.items()}
 
 
 class _Mapped:
@@ -199,8 +200,18 @@ def _read(descriptor: int, section: Section, parts: Iterable[tuple[int, int]]) -
             begin = piece * PIECE_BYTES
             if piece != held:
                 content, held = room[: section.size - begin], piece
-                os.preadv(descriptor, [content], section.offset + begin)
+                _fill(content, descriptor, section.offset + begin)
                 if not section.is_good(piece, content):
                     yield None
                     return
             yield content[max(start - begin, 0) : stop - begin]
+
+
+def _fill(content: memoryview, descriptor: int, offset: int) -> None:
+    """Read `content` full, or as far as the file goes; one read may give less than there is."""
+    done = 0
+    while done < len(content):
+        count = os.preadv(descriptor, [content[done:]], offset + done)
+        if not count:
+            return
+        done += count

@@ -83,9 +83,7 @@ def opened(path: Path) -> Iterator[int]:
 
 def read_header(descriptor: int) -> Opened:
     """The header of an open file, checked against the file's size."""
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise Malformed("is not a regular file")
+    status = _regular_status(descriptor)
     first = os.pread(descriptor, FIRST_BYTES, 0)
     preamble = first[: PREAMBLE.size]
     length = body_length(preamble, status.st_size)
@@ -98,6 +96,7 @@ def read_header(descriptor: int) -> Opened:
 def look(path: Path) -> Opened:
     """The header of the file at `path`."""
     with opened(path) as descriptor:
+        _regular_status(descriptor)
         read_only_what_is_asked(descriptor)
         return read_header(descriptor)
 
@@ -237,6 +236,14 @@ def flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _regular_status(descriptor: int) -> os.stat_result:
+    """What is known of an open file; raises Malformed where it is a pipe, a folder or a device."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise Malformed("is not a regular file")
+    return status
 
 
 def _make_shelf(shelf: Path) -> None:

@@ -20,9 +20,14 @@ from longctx.commands.machine import (
     machine_options,
     named_engine,
 )
-from longctx.errors import ExitCode, UsageError
+from longctx.commands.output import open_output
+from longctx.commands.selftest_options import DEPTHS, TOKENS, Order, check_write, count_of, engine_of
+from longctx.errors import ExitCode
+from longctx.narration import report_error
 
 if TYPE_CHECKING:
+    from longctx.commands.selftesting import Ended
+    from longctx.engines.opening import EngineSetup
     from longctx.needle.result import Result
     from longctx.settings import Settings
 
@@ -56,15 +61,13 @@ Out = Annotated[
 Svg = Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Draw the map there.", show_default=False)]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress on stderr.")]
 
-QUOTES, SCRIPTED, OURS, SERVER = "evidence", "scripted", "scout", "openai"
-
 
 def selftest(
     engine: Engine = None,
     model: Model = None,
     base_url: BaseUrl = None,
-    tokens: Tokens = "65536",
-    depths: Depths = 11,
+    tokens: Tokens = TOKENS,
+    depths: Depths = DEPTHS,
     text: Texts = None,
     attention: Attention = None,
     dtype: Dtypes = Dtype.AUTO,
@@ -79,9 +82,13 @@ def selftest(
 ) -> None:
     """Test whether an engine really reads at length: facts are planted in real text and asked for at many depths.
 
-    The model is built here by formula: it can do nothing but say what followed a word, wherever that stood. A fact that
-    is not found is the engine's mistake. Exits 5 where one is missed. Facts that a window's edge cuts are asked for
-    too: those can't be found, and need not be. What is stored meanwhile is not kept.
+    The model is built here by formula: it can do nothing but say what followed a word, wherever that stood.
+
+    A fact that is not found is the engine's mistake; in sparse attention it can also be the budget's, if that is small.
+
+    Facts that a window's edge cuts are asked for too: no engine may find those. What is stored meanwhile is not kept.
+
+    Exits 5 where a fact is missed, a cut one found or the engine fails, as a server that can't be reached.
 
     longctx engine selftest
 
@@ -89,23 +96,52 @@ def selftest(
 
     A server of any kind that takes token ids: start it on what --write DIR writes, then --base-url URL.
     """
-    from longctx.commands.selftesting import Asked, places, run, save
-
+    typed = {
+        "--engine": engine,
+        "--model": model,
+        "--base-url": base_url,
+        "--tokens": tokens != TOKENS,
+        "--depths": depths != DEPTHS,
+        "--text": text,
+        "--attention": attention,
+        "--dtype": dtype is not Dtype.AUTO,
+        "--device": device is not Device.AUTO,
+        "--threads": threads,
+        "--kv-budget": kv_budget,
+        "--out": out,
+        "--svg": svg,
+        "--json": as_json,
+    }
     if write is not None:
+        check_write(typed)
         _write(write)
         return
     configured = _settings(engine, model, base_url, attention)
-    asked = Asked(_engine(configured, model), _count(tokens), depths, tuple(text or ()), quiet)
-    found = places(asked.engine, out, svg)
-    ended = run(asked, machine_options(configured, dtype, device, threads, kv_budget))
-    _show(ended.result, configured.color, as_json=as_json)
-    save(ended.result, found)
-    if not quiet:
-        typer.echo(f"saved: {show(str(found.json))}\nsaved: {show(str(found.svg))}", err=True)
-    if ended.failure is not None:
-        raise ended.failure
-    if not ended.result.is_sound:
-        raise typer.Exit(ExitCode.ENGINE)
+    order = Order(engine_of(configured, typed), count_of(tokens), depths, tuple(text or ()), quiet)
+    setup = machine_options(configured, dtype, device, threads, kv_budget)
+    _test(order, setup, out, svg, configured.color, as_json=as_json)
+
+
+def _test(order: Order, setup: "EngineSetup", out: Path | None, svg: Path | None, color: str, *, as_json: bool) -> None:
+    """Run it, save what is found, then show it: hours of work are not lost to a closed terminal."""
+    from longctx.commands.selftesting import places, run
+
+    files = places(order.engine, out, svg)
+    ended = run(order, setup, files)
+    if ended.unsaved is None and not order.quiet:
+        typer.echo(f"saved: {show(str(files.json))}\nsaved: {show(str(files.svg))}", err=True)
+    _show(ended.result, color, as_json=as_json)
+    _end(ended)
+
+
+def _end(ended: "Ended") -> None:
+    """End with what matters most: what broke it off, an engine that is not sound, files that were not written."""
+    if ended.failure is not None or not ended.result.is_sound:
+        if ended.unsaved is not None:
+            report_error(ended.unsaved)
+        raise ended.failure or typer.Exit(ExitCode.ENGINE)
+    if ended.unsaved is not None:
+        raise ended.unsaved
 
 
 def _settings(engine: str | None, model: str | None, base_url: str | None, attention: str | None) -> "Settings":
@@ -118,41 +154,11 @@ def _settings(engine: str | None, model: str | None, base_url: str | None, atten
     return configured
 
 
-def _engine(configured: "Settings", model: str | None) -> str:
-    """The engine to test: the one that was named, the one that is set if it takes a model, else our own."""
-    from longctx.engines.choice import AUTO
-    from longctx.settings import FLAG
-
-    name = configured.engine
-    if name in (AUTO, QUOTES, SCRIPTED):
-        if configured.origins.get("engine", "").startswith(FLAG) and name != AUTO:
-            raise UsageError(f"the engine {name} has no model to test", "--engine scout, vllm or openai")
-        name = OURS
-    if model is not None and name != SERVER:
-        raise UsageError(
-            f"--model is not for {name}: it is tested with a model that is made here", "longctx engine bench takes any"
-        )
-    return name
-
-
-def _count(text: str) -> int:
-    from longctx.packing import WINDOW_TOKENS
-    from longctx.settings import parse_count
-
-    try:
-        count = parse_count(text)
-    except ValueError as error:
-        raise UsageError(f"--tokens {text!r} {error}", "as in 131072, 200k, 10M") from error
-    if count < WINDOW_TOKENS:
-        raise UsageError(f"--tokens {count:,} is less than a window", f"{WINDOW_TOKENS:,} or more")
-    return count
-
-
 def _write(folder: Path) -> None:
     """Write the checkpoint and say how servers are started on it."""
     from longctx.needle.folder import needle_folder
 
-    written = needle_folder(folder)
+    written = needle_folder(folder.absolute())
     quoted = shlex.quote(show(str(written)))
     typer.echo(f"checkpoint: {quoted}")
     typer.echo("start a server on it, with one of")
@@ -168,7 +174,8 @@ def _write(folder: Path) -> None:
 def _show(result: "Result", color: str, *, as_json: bool) -> None:
     from longctx.commands.selftest_lines import print_result
 
-    if as_json:
-        typer.echo(json.dumps(result.to_json(), indent=2))
-    else:
-        print_result(result, color)
+    with open_output(None) as stream:  # in UTF-8 from here on, whatever the locale
+        if as_json:
+            stream.write(json.dumps(result.to_json(), indent=2) + "\n")
+        else:
+            print_result(result, color)

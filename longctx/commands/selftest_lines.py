@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ingest.naming import safe_text, show
 from longctx.durations import duration
-from longctx.needle.heat_map import HeatMap, Row, Sign, cut_sentence, heat_map
+from longctx.needle.heat_map import HeatMap, Row, Sign, cut_sentence, heat_map, legend
 from longctx.needle.result import Column, Result
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ STYLES = {
     Sign.FOUND: "black on cyan",
     Sign.PART: "black on yellow",
     Sign.MISSING: "bold white on red",
+    Sign.CROSSED: "bold white on red",
     Sign.NOT_EXPECTED: "",
     Sign.UNASKED: "dim",
 }
@@ -40,9 +41,16 @@ def lines(result: Result) -> "Iterator[Text]":
     yield _plain("")
     yield from _figures(result)
     yield _plain("")
-    yield from (_plain(each) for each in (drawn.title, cut_sentence(result)) if each)
+    yield from (_plain(each) for each in (drawn.title, cut_sentence(result), doubt(result)) if each)
     if result.stopped:
         yield _plain(f"stopped: {safe_text(result.stopped)}")
+
+
+def doubt(result: Result) -> str:
+    """What may be the matter where nothing at all was found."""
+    if result.found or not result.inside or result.subject.identity.kind != "openai":
+        return ""
+    return "none was found: is the checkpoint of --write what the server serves?"
 
 
 def source(result: Result) -> str:
@@ -58,6 +66,7 @@ def _map(drawn: HeatMap) -> "Iterator[Text]":
     yield _plain(" " * LEFT + "".join(f" {name:^{WIDTH}}" for name in drawn.columns))
     for row in (*drawn.rows, *drawn.apart):
         yield _row(row)
+    yield _plain(" " * (LEFT + 2) + legend(drawn))
 
 
 def _row(row: Row) -> "Text":
@@ -71,11 +80,13 @@ def _row(row: Row) -> "Text":
 def _figures(result: Result) -> "Iterator[Text]":
     columns = result.columns
     yield _figure("found", [f"{column.found}/{column.inside}" for column in columns])
-    yield _figure("first token", [_seconds(column.first_s) for column in columns])
-    yield _figure("… when stored", [_seconds(column.again_s) for column in columns])
+    yield _figure("first, reads new", [_seconds(column.first_s) for column in columns])
+    yield _figure("others, stored", [_seconds(column.again_s) for column in columns])
     yield _figure("prefill tokens/s", [_speed(column) for column in columns])
     if any(column.skipped_mass for column in columns):
         yield _figure("skipped at most", [f"{column.skipped_mass:.1%}" for column in columns])
+    yield _plain("(first, others: time to the first token of a length's first question, which reads only what the")
+    yield _plain(" shorter ones had not, and of those after it)")
 
 
 def _figure(name: str, values: list[str]) -> "Text":

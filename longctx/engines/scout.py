@@ -32,6 +32,7 @@ from longctx.scout.weights import file_states, fingerprint, load_weights
 from longctx.vocabulary import of_model
 
 LAYOUT = "nope-kv/1"
+CHOICE = 2  # goes up whenever sparse attention reads other pages for the same budget: what it computes changes then
 LEAST_SPARSE = 2 * PAGE_TOKENS  # the first page and the last are always read
 
 
@@ -71,7 +72,8 @@ class ScoutEngine:
 
         `attention` is "dense" or "sparse:TOKENS", of which whole pages of 64 are read; closed windows take no more
         than `kv_budget_bytes` of memory, as far as they lie in the store, and are read again from there for each use
-        beyond it. Pages of sparse attention are always read from there and take none.
+        beyond it. Of a window that was read whole, while the context was still short enough for that, sparse attention
+        uses the copy too; all other pages it reads from the store, and they take none.
         """
         if threads:
             torch.set_num_threads(threads)
@@ -85,7 +87,7 @@ class ScoutEngine:
             identity = Fingerprint(
                 model=fingerprint(folder, config, store, loaded=states),
                 dtype=str(precision).removeprefix("torch."),
-                layout=f"{LAYOUT} {_computed(pages)}",
+                layout=f"{LAYOUT} {_exactly(pages)}",
                 tokenizer=_tokenizer(folder),
                 window_tokens=config.chunk,
             )
@@ -118,9 +120,8 @@ class ScoutEngine:
         return Limits(context_tokens=self._model.config.max_positions)
 
     def identity(self) -> Identity:
-        how = f"{self._fingerprint.dtype} {_computed(self._sparse_pages)}"
-        weights = self._fingerprint.model
-        version, digest = f"{how} {weights[:12]}", f"{how} {weights}"
+        dtype, weights, pages = self._fingerprint.dtype, self._fingerprint.model, self._sparse_pages
+        version, digest = f"{dtype} {_computed(pages)} {weights[:12]}", f"{dtype} {_exactly(pages)} {weights}"
         return Identity(kind="scout", model=self._name, version=version, where=self._where, digest=digest)
 
     def describe(self) -> str:
@@ -194,6 +195,11 @@ def _sparse_pages(attention: str) -> int | None:
 def _computed(pages: int | None) -> str:
     """The attention that is computed: budgets of the same pages give the same bytes."""
     return f"sparse:{pages * PAGE_TOKENS}" if pages else "dense"
+
+
+def _exactly(pages: int | None) -> str:
+    """The same for keys and digests, which also name how pages are chosen; those who show a layout look at its end."""
+    return f"choice/{CHOICE} {_computed(pages)}" if pages else _computed(pages)
 
 
 def _dtype(name: str) -> torch.dtype:

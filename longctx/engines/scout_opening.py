@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from longctx.engines.scout import ScoutEngine
     from longctx.scout.config import ScoutConfig
 
-# How torch's threads wait for each other, read as it is loaded. The library's own way, to spin, is a quarter faster on
-# an idle machine and twenty times slower where another program wants a core.
+# How torch's threads wait for each other: read as it is loaded, and not meant for programs that are started later. The
+# library's own way, to spin, is a quarter faster on an idle machine and twenty times slower where another program wants
+# a core.
 WAITING = ("OMP_WAIT_POLICY", "PASSIVE")
 EXTRA = 'the scout engine needs torch: pip install "longctx[scout]"'
 
@@ -79,9 +80,9 @@ def read_shape(folder: Path, *, quantized: bool = False) -> "ScoutConfig":
 
 
 def _scout() -> "type[ScoutEngine]":
-    os.environ.setdefault(*WAITING)
     try:
-        from longctx.engines.scout import ScoutEngine
+        with _waiting():
+            from longctx.engines.scout import ScoutEngine
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in ("torch", "safetensors"):
             raise
@@ -90,3 +91,17 @@ def _scout() -> "type[ScoutEngine]":
         reason = str(error).partition("\n")[0][:200]
         raise EngineError(f"torch can't be loaded: {reason}", "install it again for this machine") from error
     return ScoutEngine
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    """The environment with WAITING, where it does not say another way itself."""
+    name, way = WAITING
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = way
+    try:
+        yield
+    finally:
+        del os.environ[name]

@@ -22,6 +22,7 @@ from cache.errors import BlockLost, BlockUnmapped, CacheError
 from longctx.engines.base import EngineEvent, Finish, Finished, Prefilled, Sampling, Token, Warned
 from longctx.scout.errors import NumericTrouble
 from longctx.scout.kv import HeldSegment, MappedSegment, Segment, Shape, section_bytes
+from longctx.scout.memory import return_freed
 from longctx.scout.model import Scout
 from longctx.scout.sampling import choose, seeded
 
@@ -47,7 +48,7 @@ class Run:
         self._spare: dict[int, Segment] = {}  # by index: held ones from behind a bad block
         self._copied: list[int] = []  # the bytes that each block may keep copies of
         self._damaged = 0
-        self._left_out = 0.0
+        self._skipped = 0.0
         self._began = time.perf_counter()
         self._take(chain.blocks if chain else ())
 
@@ -121,7 +122,7 @@ class Run:
             try:
                 if len(self._context.segments) == len(self._windows):
                     # Read for the end, of stored windows too, while a lost one can still be computed again.
-                    self._left_out = self._context.most_skipped
+                    self._skipped = self._context.most_skipped
                     return
                 self._extended(self._windows[len(self._context.segments)])
                 yield from self._close()
@@ -142,6 +143,7 @@ class Run:
                 yield Warned(f"{error}; from window {self._storable + 1} on the prefix is kept in memory only")
         while len(segments) in self._spare:
             segments.append(self._spare.pop(len(segments)))
+        return_freed()
 
     def _store(self, chain: Chain, held: HeldSegment) -> None:
         """The last segment goes to the store, and what the store has of the next windows is taken.
@@ -200,7 +202,7 @@ class Run:
             answer_tokens=answer_tokens,
             prefill_s=prefilled - self._began,
             decode_s=time.perf_counter() - prefilled,
-            skipped_mass=max(self._left_out, self._context.most_skipped),
+            skipped_mass=max(self._skipped, self._context.most_skipped),
         )
 
 

@@ -4,6 +4,9 @@ A token's id, in base 32, is a polynomial of degree 3 over GF(32); its values at
 Solomon 1960). Two polynomials agree in 3 points at most. Each of the 8 symbols is one channel of 16 with a sign: the
 product of two codes is 8 for a token with itself and never more than 3 for two tokens. Random codes of this size
 promise nothing: among the 20 thousand million pairs of a vocabulary some would come to 5.
+
+Every token has one opposite, whose id differs by the bit of 16 alone: that turns every sign round, and the product is
+-8. Of any two others it is -3 to 3. Words of facts are drawn so that none meets its opposite (`words`).
 """
 
 from functools import cache
@@ -16,6 +19,7 @@ CHANNELS_PER_PLACE = 16
 CODE_CHANNELS = PLACES * CHANNELS_PER_PLACE
 MOST_AGREEMENT = 3
 FIELD = 2 * CHANNELS_PER_PLACE
+OPPOSITE = CHANNELS_PER_PLACE  # the bit in which an id and that of the negative code differ
 REDUCTION = 0b100101  # x^5 + x^2 + 1, which is primitive
 
 

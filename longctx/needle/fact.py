@@ -8,6 +8,7 @@ from longctx.errors import CorpusError
 from longctx.needle.words import absent_words
 
 ANSWER_WORDS = 3
+FACT_TOKENS = 1 + ANSWER_WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,11 @@ def invented(count: int, text: Sequence[int], seed: int) -> list[Fact]:
     Raises CorpusError where the text leaves too few words.
     """
     words = absent_words(text)
-    size = 1 + ANSWER_WORDS
-    if len(words) < count * size:
+    needed = count * FACT_TOKENS
+    if len(words) < needed:
         raise CorpusError(
-            f"{count:,} facts take {count * size:,} rare words that the text has not, and it leaves {len(words):,}",
+            f"{count:,} facts take {needed:,} rare words that the text has not, and it leaves {len(words):,}",
             "fewer --tokens, or another --text",
         )
-    drawn = Random(seed).sample(words, count * size)
-    return [Fact(drawn[at], tuple(drawn[at + 1 : at + size])) for at in range(0, len(drawn), size)]
+    drawn = Random(seed).sample(words, needed)
+    return [Fact(drawn[at], tuple(drawn[at + 1 : at + FACT_TOKENS])) for at in range(0, len(drawn), FACT_TOKENS)]

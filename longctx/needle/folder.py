@@ -1,16 +1,17 @@
 """The needle checkpoint as a folder that transformers, vLLM and this program load; built on demand, never shipped.
 
-A folder is written under another name and renamed, so that it is there whole or not at all; its name says which
-construction it holds, so a later one never passes for it.
+A folder is written under another name and renamed, so that it is there whole or not at all, and one whose weights have
+lost their end is made again. Its name says which construction it holds, so a later one never passes for it.
 """
 
-import hashlib
+import errno
 import json
 import os
+import secrets
 import shutil
-import tempfile
+import time
 from collections.abc import Mapping
-from functools import cache
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
@@ -18,45 +19,90 @@ from typing import BinaryIO
 import numpy as np
 
 from longctx.errors import EngineError
-from longctx.needle import codes, construction
 from longctx.needle.construction import Weights, config, tensors
 from longctx.needle.tokenizer import write_tokenizer
 from longctx.scout.config import read_config
 from longctx.scout.names import Shape, shapes
 
+CONSTRUCTION = 1  # a change of any byte that is written is another one; a test knows the bytes
 WEIGHTS = "model.safetensors"
+WEIGHTS_BYTES = 342_525_384
+PREFIX, UNFINISHED = "needle-", ".needle-"
+ABANDONED_S = 3600.0  # writing takes seconds
 ROWS = 16_384  # of a large tensor, turned into bfloat16 at a time
 
 
 def needle_folder(parent: Path) -> Path:
-    """The folder in `parent`, written whole if it is not there (0.4 GB, some seconds). Raises EngineError."""
-    folder = parent / f"needle-{_version()}"
-    if not folder.is_dir():
-        try:
+    """The folder in `parent`, written where it is not there whole (0.4 GB, some seconds). Raises EngineError."""
+    folder = needle_path(parent)
+    try:
+        if not is_whole(folder):
             parent.mkdir(parents=True, exist_ok=True)
             _publish(folder)
-        except OSError as error:
-            raise EngineError(f"{folder}: can't be written ({error.strerror})", "0.4 GB are needed there") from error
+    except OSError as error:
+        hint = (
+            "0.4 GB are needed there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "it must be a folder of yours"
+        )
+        raise EngineError(f"{folder}: can't be written ({error.strerror or error})", hint) from error
     return folder
 
 
-@cache
-def _version() -> str:
-    """Names the construction by the program text that makes it."""
-    digest = hashlib.sha256()
-    for module in (codes, construction):
-        digest.update(Path(str(module.__file__)).read_bytes())
-    return digest.hexdigest()[:12]
+def needle_path(parent: Path) -> Path:
+    """Where the checkpoint of this construction is, or would be."""
+    return parent / f"{PREFIX}{CONSTRUCTION}"
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the checkpoint is there and its weights are as long as they were written; raises OSError."""
+    weights = folder / WEIGHTS
+    return weights.is_file() and weights.stat().st_size == WEIGHTS_BYTES
+
+
+def sweep(parent: Path) -> None:
+    """Remove earlier constructions from `parent`, a folder of this program's own, and what killed runs left there."""
+    for folder in parent.glob(f"{PREFIX}*"):
+        if folder != needle_path(parent) and not folder.is_symlink():
+            shutil.rmtree(folder, ignore_errors=True)
+    for folder in parent.glob(f"{UNFINISHED}*"):
+        with suppress(OSError):
+            if time.time() - folder.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _publish(folder: Path) -> None:
-    made = Path(tempfile.mkdtemp(prefix=".needle-", dir=folder.parent))
+    """Write it anew, in place of a broken one."""
+    made, broken = (folder.with_name(f"{UNFINISHED}{secrets.token_hex(4)}") for _ in range(2))
+    made.mkdir()
     try:
         write_folder(made)
-        if not folder.is_dir():
-            os.rename(made, folder)
+        for path in (*made.iterdir(), made):
+            _sync(path)
+        if not is_whole(folder):
+            with suppress(FileNotFoundError):
+                folder.rename(broken)
+        _put(made, folder)
+        _sync(folder.parent)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        for each in (made, broken):
+            shutil.rmtree(each, ignore_errors=True)
+
+
+def _put(made: Path, folder: Path) -> None:
+    """Give it its name; where somebody else has written one meanwhile theirs stays."""
+    try:
+        made.rename(folder)
+    except OSError:
+        if not is_whole(folder):
+            raise
+
+
+def _sync(path: Path) -> None:
+    """Put a file or a folder's list of names onto the disk itself."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_folder(folder: Path) -> None:

@@ -43,6 +43,11 @@ class Grid:
         """The window whose fact a row of the grid asks for."""
         return row * (length - 1) // (self.depths - 1)
 
+    def shown(self, row: int, length: int) -> int | None:
+        """The window whose fact a row of the grid shows; None where a row above it does, as windows are too few."""
+        window = self.window(row, length)
+        return None if row and window == self.window(row - 1, length) else window
+
     def asked(self, length: int) -> Iterator[int]:
         """The windows whose facts are asked for at a length, each once: a short one has fewer than there are rows."""
         yield from sorted({self.window(row, length) for row in range(self.depths)})

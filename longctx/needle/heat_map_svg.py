@@ -1,18 +1,21 @@
 """A heat map as one SVG: light or dark as its reader's screen is, with words for those who don't see it, no script."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from html import escape
 
 from ingest.naming import safe_text
-from longctx.needle.heat_map import HeatMap, Row, Sign, Square
+from longctx.needle.heat_map import HeatMap, Row, Sign, Square, legend
 
 LEFT, TOP, CELL, LINE, GAP, MARGIN = 132, 92, 68, 24, 10, 16
 NARROWEST = 560  # the words above and below need as much
-LONGEST = 90  # characters of the line below the title; the description has all of it
+LONGEST = 76  # characters of the line below the title that fit; <desc> has all of it
+NO_XML = str.maketrans(dict.fromkeys("\ufffe\uffff", "\ufffd"))
 CLASSES = {
     Sign.FOUND: "found",
     Sign.PART: "part",
     Sign.MISSING: "missing",
+    Sign.CROSSED: "missing",
     Sign.UNASKED: "unasked",
     Sign.NOT_EXPECTED: "unasked",
 }
@@ -32,11 +35,12 @@ def to_svg(drawn: HeatMap) -> str:
     width = max(LEFT + len(drawn.columns) * CELL + MARGIN, NARROWEST)
     apart_at = TOP + len(drawn.rows) * LINE + GAP
     height = apart_at + len(drawn.apart) * LINE + LINE + MARGIN
+    name = _name(drawn)
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="heat-title heat-desc">',
-        f'<title id="heat-title">{_text(drawn.title)}</title>',
-        f'<desc id="heat-desc">{_text(drawn.description)}</desc>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-labelledby="{name}-title {name}-desc">',
+        f'<title id="{name}-title">{_text(drawn.title)}</title>',
+        f'<desc id="{name}-desc">{_text(drawn.about)}. {_text(drawn.description)}</desc>',
         f"<style>{STYLE}</style>",
         f'<rect class="page" width="{width}" height="{height}"/>',
         f'<text class="title" x="{MARGIN}" y="26">{_text(drawn.title)}</text>',
@@ -45,7 +49,7 @@ def to_svg(drawn: HeatMap) -> str:
         *_heads(drawn),
         *_rows(drawn.rows, TOP),
         *_rows(drawn.apart, apart_at),
-        *_key(apart_at + len(drawn.apart) * LINE + LINE),
+        f'<text class="soft" x="{MARGIN}" y="{height - MARGIN}" xml:space="preserve">{_text(legend(drawn))}</text>',
         "</svg>\n",
     ]
     return "\n".join(parts)
@@ -73,9 +77,9 @@ def _square(square: Square, column: int, y: int) -> str:
     )
 
 
-def _key(y: int) -> Iterator[str]:
-    words = f"{Sign.FOUND} found   {Sign.PART} in part   {Sign.MISSING} not found   {Sign.NOT_EXPECTED} can't be found"
-    yield f'<text class="soft" x="{MARGIN}" y="{y}" xml:space="preserve">{_text(words)}</text>'
+def _name(drawn: HeatMap) -> str:
+    """What its ids begin with: two pictures within one page need different ones."""
+    return f"heat-{sha256(repr(drawn).encode('utf-8', 'backslashreplace')).hexdigest()[:8]}"
 
 
 def _middle(column: int) -> int:
@@ -87,4 +91,4 @@ def _cut(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    return escape(safe_text(text))
+    return escape(safe_text(text).translate(NO_XML))

@@ -17,12 +17,10 @@ PREFIX = "selftest-"
 
 @contextmanager
 def own_store(beside: Path) -> Iterator[Path]:
-    """The folder of a store, in a new folder in `beside`."""
+    """The folder of a store, in a new folder in `beside`; raises OSError."""
     sweep(beside)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=beside))
-    lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    folder, lock = _locked(beside)
     try:
-        is_free(lock)  # nobody else knows it: this takes it
         yield folder / "prefix"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -41,3 +39,16 @@ def sweep(beside: Path) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
         finally:
             let_go(lock)
+
+
+def _locked(beside: Path) -> tuple[Path, int]:
+    """A new folder and the lock on it; another one where somebody's sweep came between the two."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=beside))
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        if is_free(lock) and folder.is_dir():
+            return folder, lock
+        let_go(lock)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from random import Random
 
 from longctx.engines.base import Prompt
-from longctx.needle.fact import ANSWER_WORDS, Fact, invented
+from longctx.needle.fact import FACT_TOKENS, Fact, invented
 from longctx.needle.grid import tokens_of
 from longctx.packing import WINDOW_TOKENS
 
-FACT_TOKENS = 1 + ANSWER_WORDS
+SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Planted:
         return Prompt(self.ids[:size] + question, tuple(range(0, size + 1, WINDOW_TOKENS)), WINDOW_TOKENS)
 
 
-def plant(text: "array[int]", edges: Iterable[int], seed: int = 0) -> Planted:
+def plant(text: "array[int]", edges: Iterable[int], seed: int = SEED) -> Planted:
     """A copy of `text` with facts in it; it has whole windows only, `edges` names those whose end cuts a fact.
 
     Raises CorpusError where the text leaves too few words for them.

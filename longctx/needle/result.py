@@ -8,6 +8,7 @@ from typing import Any
 
 from longctx.engines.base import Identity
 from longctx.needle.grid import Grid, tokens_of
+from longctx.needle.planting import SEED
 from longctx.needle.selftest import Asked
 
 SCHEMA = "longctx.selftest/1"
@@ -23,14 +24,15 @@ class Subject:
     source: str
     own_tokens: int
     grid: Grid
-    seed: int = 0
+    seed: int = SEED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """A length: `first_s` is the time to the first token of its first question, which reads what is new.
 
-    `again_s` is that of the others in the middle, None where there was one only.
+    `read_tokens` is how much that was, None where the engine doesn't say. `again_s` is the time of the others in the
+    middle, None where there was one only.
     """
 
     length: int
@@ -39,7 +41,7 @@ class Column:
     cut_found: int
     cut: int
     first_s: float
-    read_tokens: int
+    read_tokens: int | None
     again_s: float | None
     skipped_mass: float
 
@@ -50,8 +52,9 @@ class Column:
 
     @property
     def prefill_tokens_per_s(self) -> float | None:
-        """Of the question that read what is new; None where little was."""
-        return self.read_tokens / self.first_s if self.read_tokens >= tokens_of(1) and self.first_s > 0 else None
+        """Of the question that read what is new; None where little was, or it is not known how much."""
+        read = self.read_tokens or 0
+        return read / self.first_s if read >= tokens_of(1) and self.first_s > 0 else None
 
 
 @dataclass(frozen=True)
@@ -79,9 +82,14 @@ class Result:
         return sum(each.outcome.is_found for each in self.inside)
 
     @property
+    def crossed(self) -> int:
+        """How many of `cut` were found: then local attention reads beyond its window's edge."""
+        return sum(each.outcome.is_found for each in self.cut)
+
+    @property
     def is_sound(self) -> bool:
-        """Whether every fact inside a window was asked for and found."""
-        return not self.stopped and self.found == len(self.inside)
+        """Whether every fact inside a window was asked for and found, and none that an edge cuts."""
+        return not self.stopped and self.found == len(self.inside) and not self.crossed
 
     @property
     def columns(self) -> list[Column]:
@@ -90,8 +98,9 @@ class Result:
         return [_column(length, rows) for length in lengths if (rows := [a for a in self.asked if a.length == length])]
 
     def at(self, row: int, length: int) -> Asked | None:
-        """What a cell of the grid shows; None where it was not asked."""
-        return self._by_place.get((length, self.subject.grid.window(row, length)))
+        """What a cell of the grid shows; None where it was not asked, or a row above shows it."""
+        window = self.subject.grid.shown(row, length)
+        return None if window is None else self._by_place.get((length, window))
 
     @cached_property
     def _by_place(self) -> dict[tuple[int, int], Asked]:
@@ -113,6 +122,7 @@ class Result:
             },
             "found": self.found,
             "asked": len(self.inside),
+            "cut_found": self.crossed,
             "sound": self.is_sound,
             "stopped": self.stopped,
             "warnings": list(self.warnings),

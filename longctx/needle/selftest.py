@@ -58,7 +58,14 @@ class Asked:
     outcome: Outcome
 
 
-SelftestEvent = Started | Reading | Said | Asked
+@dataclass(frozen=True, slots=True)
+class Through:
+    """All is asked over `length` windows."""
+
+    length: int
+
+
+SelftestEvent = Started | Reading | Said | Asked | Through
 
 
 def selftest(engine: Engine, planted: Planted, grid: Grid, encoding: Encoding) -> Iterator[SelftestEvent]:
@@ -68,6 +75,7 @@ def selftest(engine: Engine, planted: Planted, grid: Grid, encoding: Encoding) -
         for window, placed, is_cut in _facts(planted, grid, length):
             outcome = yield from _asked(engine, planted, length, placed, encoding)
             yield Asked(length=length, window=window, at=placed.at, is_cut=is_cut, outcome=outcome)
+        yield Through(length)
 
 
 def _facts(planted: Planted, grid: Grid, length: int) -> Iterator[tuple[int, Placed, bool]]:

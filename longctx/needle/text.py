@@ -1,6 +1,6 @@
 """The text that facts are planted in: real text as token ids, as much of it as is wanted.
 
-Where there is too little it is taken again, each time from another place on, so that no window comes twice.
+Where there is too little it is taken again, each time from another place on, so that a window seldom comes twice.
 """
 
 import sysconfig

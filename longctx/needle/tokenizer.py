@@ -17,6 +17,7 @@ from longctx.vocabulary import (
 )
 
 PAD = 200_018
+POSITIONS = 10_485_760  # of Scout
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}<|header_start|>{{ message['role'] }}<|header_end|>\n\n"
     "{{ message['content'] | trim }}<|eot|>{% endfor %}"
@@ -33,7 +34,7 @@ def write_tokenizer(folder: Path) -> None:
         "pad_token": specials[PAD - ORDINARY_TOKENS],
     }
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False, **named}
-    config |= {"model_max_length": 10_485_760, "model_input_names": ["input_ids", "attention_mask"]}
+    config |= {"model_max_length": POSITIONS, "model_input_names": ["input_ids", "attention_mask"]}
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json(specials)), "utf-8")
     config_text = json.dumps(config | {"chat_template": CHAT_TEMPLATE})
     (folder / "tokenizer_config.json").write_text(config_text, "utf-8")

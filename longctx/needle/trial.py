@@ -44,9 +44,9 @@ class Outcome:
         return self.right == self.wanted
 
     @property
-    def read_tokens(self) -> int:
-        """What was read anew, as far as the engine says."""
-        return self.prompt_tokens - (self.cached_tokens or 0)
+    def read_tokens(self) -> int | None:
+        """What was read anew; None where the engine doesn't say."""
+        return None if self.cached_tokens is None else self.prompt_tokens - self.cached_tokens
 
 
 def question(fact: Fact, encode: Callable[[str], Sequence[int]]) -> "array[int]":
@@ -76,6 +76,8 @@ def ask(
                     first = first or clock()
                 case Finished():
                     finished = event
+                    if event.not_reported:
+                        yield Warned(f"cached tokens: not reported ({event.not_reported})")
     ended = clock()
     if finished is None:
         raise EngineError("the engine ended without saying so", "longctx engine doctor looks at it")

@@ -7,6 +7,7 @@ all of them, or (sparse attention) the pages that can matter most.
 Legend: t new tokens, h hidden, n heads, k key heads, g heads for each key head, d head size.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from longctx.scout.kv import Context, OpenWindow, Segment
 from longctx.scout.norm import unit_rms
 from longctx.scout.product import product
 from longctx.scout.rope import rotate
-from longctx.scout.softmax import Attending, attending
+from longctx.scout.softmax import Attending, attending, log_mass_slack
 from longctx.scout.sparse import PAGE_TOKENS, TILE_ROWS, choose, skipped_share
 from longctx.scout.weights import Attention
 
@@ -87,18 +88,28 @@ def _sparse(queries_tkgd: torch.Tensor, config: ScoutConfig, layer: int, context
     """Over the best pages of the closed windows and all of the open one, for one tile of queries after another."""
     assert context.sparse_pages
     scale, outline = config.head_dim**-0.5, context.outline(layer)
-    slack = 2 * torch.finfo(queries_tkgd.dtype).eps
     outputs, done = [], context.window.tokens
-    for tile in torch.split(queries_tkgd, max(1, TILE_ROWS // queries_tkgd.shape[2])):
-        attended = attending(tile, scale, context.sparse_pages * PAGE_TOKENS + done)
+    for tile in _tiles(queries_tkgd):
+        keys_seen = context.sparse_pages * PAGE_TOKENS + done + len(tile)
+        attended = attending(tile, scale, keys_seen)
         _see_window(attended, len(tile), layer, context.window, done)
         choice = choose(tile, outline, context.sparse_pages, scale, attended.log_mass())
         for keys, values in context.some(layer, choice.pages.tolist()):
             attended.see(keys, values)
+        slack = log_mass_slack(tile.dtype, keys_seen)
         context.skipped = max(context.skipped, skipped_share(choice.rest_kr, attended.log_mass(), slack))
         outputs.append(attended.output())
         done += len(tile)
     return torch.cat(outputs)
+
+
+def _tiles(queries_tkgd: torch.Tensor) -> Sequence[torch.Tensor]:
+    """As few as have TILE_ROWS rows of a key head at most, cut evenly: none is one token unless the whole is.
+
+    A single token is taken for one of an answer, for which less is looked into.
+    """
+    tokens, _, group, _ = queries_tkgd.shape
+    return torch.tensor_split(queries_tkgd, math.ceil(tokens / max(1, TILE_ROWS // group)))
 
 
 def _see_window(attended: Attending, new: int, layer: int, window: OpenWindow, done: int) -> None:

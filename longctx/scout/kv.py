@@ -45,7 +45,7 @@ class Segment(Protocol):
         ...
 
     def skipped(self) -> float:
-        """The most of a query's attention that was left out while this window was computed, of 1."""
+        """The most of a query's attention that was skipped while this window was computed, of 1."""
         ...
 
     def seen(self) -> None:
@@ -68,7 +68,7 @@ class HeldSegment:
 
     tokens: int
     kept: dict[int, Kept]
-    left_out: float | None = None  # without sparse attention there is nothing to say
+    most_skipped: float | None = None  # without sparse attention there is nothing to say
 
     def keys(self, layer: int) -> torch.Tensor:
         return self.kept[layer].keys
@@ -85,7 +85,7 @@ class HeldSegment:
         return _gathered(self.keys(layer), pages), _gathered(self.values(layer), pages)
 
     def skipped(self) -> float:
-        return self.left_out or 0.0
+        return self.most_skipped or 0.0
 
     def seen(self) -> None:
         """Nothing: this is the only copy."""
@@ -97,8 +97,8 @@ class HeldSegment:
             for name, tensor in (("keys", kept.keys), ("values", kept.values), ("bounds", kept.bounds)):
                 if tensor is not None:
                     named[f"{layer}.{name}"] = _bytes(tensor)
-        if self.left_out is not None:
-            named["skipped"] = memoryview(SHARE.pack(self.left_out))
+        if self.most_skipped is not None:
+            named["skipped"] = memoryview(SHARE.pack(self.most_skipped))
         return named
 
 
@@ -216,7 +216,7 @@ class Context:
     """A sequence so far. Positions follow from it: windows are whole multiples of the chunk, even when short.
 
     With `sparse_pages` NoPE layers read only so many pages of the closed windows; `skipped` is then the most of a
-    query's attention that was left out in the open window so far.
+    query's attention that was not read in the open window so far, of 1.
     """
 
     window: OpenWindow
@@ -225,7 +225,7 @@ class Context:
     skipped: float = 0.0
     _outlines: dict[int, Outline] = field(default_factory=dict)
     _ends: list[tuple[int, int]] = field(default_factory=list)  # the tokens and the pages up to each window's end
-    _left_out: list[float] = field(default_factory=list)  # the most up to each window's end
+    _skipped: list[float] = field(default_factory=list)  # the most up to each window's end
 
     @property
     def sizes(self) -> list[int]:
@@ -247,7 +247,7 @@ class Context:
 
     def cut(self, windows: int) -> None:
         """Forget the closed windows from that one on, and what the open one holds."""
-        for known in (self.segments, self._ends, self._left_out):
+        for known in (self.segments, self._ends, self._skipped):
             del known[windows:]
         for outline in self._outlines.values():
             outline.cut(windows)
@@ -255,10 +255,10 @@ class Context:
 
     @property
     def most_skipped(self) -> float:
-        """The most of any query's attention that was left out, stored windows with them."""
-        for segment in self.segments[len(self._left_out) :] if self.sparse_pages else ():
-            self._left_out.append(max((segment.skipped(), *self._left_out[-1:])))
-        return max((self.skipped, *self._left_out[-1:]))
+        """The most of any query's attention that was skipped, that of stored windows' queries too."""
+        for segment in self.segments[len(self._skipped) :] if self.sparse_pages else ():
+            self._skipped.append(max((segment.skipped(), *self._skipped[-1:])))
+        return max((self.skipped, *self._skipped[-1:]))
 
     def outline(self, layer: int) -> Outline:
         """Of all closed windows; kept, and added to as windows close."""
@@ -271,15 +271,19 @@ class Context:
     def some(self, layer: int, pages: Sequence[int]) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Keys and values of these pages, which are counted over all closed windows and in order: copies [k, n, d].
 
-        As few as make some BATCH_BYTES each; a segment's memory is let go before the next one is read.
+        Each time those of as many segments as make BATCH_BYTES of keys and values, the last time fewer; a segment's
+        memory is let go before the next one is read.
         """
         parts: list[tuple[torch.Tensor, torch.Tensor]] = []
+        nbytes = 0
         for segment, mine in self._located(pages):
-            parts.append(segment.some(layer, mine))
+            keys, values = segment.some(layer, mine)
+            parts.append((keys, values))
+            nbytes += keys.nbytes + values.nbytes
             segment.seen()
-            if len(parts) * parts[-1][0].nbytes >= BATCH_BYTES:
+            if nbytes >= BATCH_BYTES:
                 yield _joined(parts)
-                parts = []
+                parts, nbytes = [], 0
         if parts:
             yield _joined(parts)
 

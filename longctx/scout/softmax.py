@@ -50,6 +50,15 @@ def attending(queries_tkgd: torch.Tensor, scale: float, keys: int) -> Attending:
     return FlashAttending(queries_tkgd, scale)
 
 
+def log_mass_slack(dtype: torch.dtype, keys: int) -> float:
+    """No less than what rounding may have added to a `log_mass` over so many keys, for queries of that type.
+
+    A score m powers of two from the peak is off by half an epsilon of m. All keys together weigh something beside the
+    peak down to where m is the logarithm of their number; sums and weights are rounded once each besides.
+    """
+    return torch.finfo(dtype).eps * (2 + math.log2(keys) / 2)
+
+
 class FlashAttending:
     """Torch's fused kernels tile by tile; their log-sum-exp is what joins two tiles."""
 
@@ -192,6 +201,8 @@ class _Rows:
         """
         assert self._peak_kr1 is not None
         rows = (_largest_of_rows(weights_rs) > LARGEST_WEIGHT).nonzero().flatten()
+        if not len(rows):
+            return
         queries_nd, peak_n1 = self._q_krd[head, rows], self._peak_kr1[head, rows]
         mask_ns = None if mask_rs is None else mask_rs[rows]
         risen_n1 = peak_n1 + self._scores_of(queries_nd, keys_sd, peak_n1, mask_ns).amax(-1, keepdim=True).clamp(min=0)

@@ -126,7 +126,7 @@ def choose(queries_tkgd: torch.Tensor, outline: Outline, count: int, scale: floa
     rows_krd = queries_tkgd.permute(1, 2, 0, 3).flatten(1, 2)
     pages, groups = outline.pages, outline.groups
     looked_into = max(count, len(groups) // LOOKED_INTO)
-    if len(queries_tkgd) > 1:  # a single token is decoded: many follow, each with the same cost
+    if len(queries_tkgd) > 1:  # a single token is one of an answer: many follow, each with the same cost
         looked_into = max(looked_into, LOOKS // seen_kr.numel())
     if len(groups) <= 2 * looked_into:
         flat = _shares(rows_krd, pages, scale, seen_kr)
@@ -188,9 +188,11 @@ def _shares(rows_krd: torch.Tensor, boxes: Boxes, scale: float, beside_kr: torch
     Rounding: a product may be off by an epsilon of its type, and the sum it is by 2 * d of float32's times the length
     of q times that of the edges (Cauchy and Schwarz); a share by an epsilon; sums over boxes by one of float32's for
     each. As no score of a row is larger than its largest, and no edges are longer than the longest, one slack for each
-    row is enough for all. float16 could overflow and is multiplied in float32.
+    row is enough for all. float16 could overflow and is multiplied in float32; so is bfloat16 on a GPU, where it may be
+    summed in bfloat16 too.
     """
-    dtype = torch.bfloat16 if rows_krd.dtype == torch.bfloat16 else torch.float32
+    in_half = rows_krd.dtype == torch.bfloat16 and not rows_krd.is_cuda
+    dtype = torch.bfloat16 if in_half else torch.float32
     parts = list(_products(rows_krd.to(dtype), boxes.edges.to(dtype)))
     beside = torch.split(beside_kr.float().flatten(), [len(part_np) for part_np in parts])
     made = [_to_shares(part_np, boxes.log_tokens, scale, x_n) for part_np, x_n in zip(parts, beside, strict=True)]
@@ -237,10 +239,11 @@ def _promises(bounds_np: torch.Tensor, peak_n: torch.Tensor, log_part_n: torch.T
 
     A box around many keys can promise far more than one of them holds, and by shares alone such boxes take everything:
     what a row really needs would come behind all that is worth little to rows to which all is alike. Bounds are divided
-    so that an average box has no less than 1 / (FAR * p) of the best one's weight; a narrow range is left as it is.
+    so that an average box has no less than 1 / (FAR * p) of the best one's weight; a narrow range is left as it is,
+    one that rounding makes negative too (a mean of equal numbers may exceed them).
     """
     reach = math.log(FAR * bounds_np.shape[1])
-    calm_n1 = (reach / (peak_n - bounds_np.mean(-1))).clamp(max=1)[:, None]
+    calm_n1 = (reach / (peak_n - bounds_np.mean(-1)).clamp(min=reach))[:, None]
     shares_np = bounds_np.mul_(calm_n1).softmax(-1)
     return _largest(shares_np.mul_((log_part_n[:, None] * calm_n1).exp()))
 
@@ -251,7 +254,10 @@ def _largest(x_np: torch.Tensor) -> torch.Tensor:
 
 
 class _Growing:
-    """A tensor that is added to at the end of one dimension, in a buffer that doubles: adding costs the same always."""
+    """A tensor that is added to at the end of one dimension; its buffer grows by a part, so each adding costs the same.
+
+    By as much again on a CPU, where room that was never written takes no memory; by an eighth on a GPU, where it does.
+    """
 
     def __init__(self, dim: int) -> None:
         self.count = 0
@@ -269,7 +275,7 @@ class _Growing:
         start, self.count = self.count, self.count + x.shape[self._dim]
         if self._room is None or self._room.shape[self._dim] < self.count:
             shape = list(x.shape)
-            shape[self._dim] = 2 * self.count
+            shape[self._dim] = self.count + (self.count // 8 if x.is_cuda else self.count)
             room = x.new_empty(shape)
             if self._room is not None:
                 room.narrow(self._dim, 0, start).copy_(self._room.narrow(self._dim, 0, start))

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from cache import files
-from cache.errors import BlockLost, StoreFailed, StoreFull
+from cache.errors import BlockLost, Malformed, StoreFailed, StoreFull
 from cache.index import Index
 from cache.keys import BlockKey, Fingerprint, child_key
 from cache.store import BlockStore, Chain, DiskStore
@@ -158,6 +158,22 @@ def test_ctrl_c_in_a_write_leaves_nothing(
             chain.append(windows(1)[0], {"k": b"1234"})
         assert not list(folder.glob("blocks/*/*"))
         assert verdicts(store) == set()
+
+
+def test_a_pipe_is_no_block_and_is_not_waited_for(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, fill: Fill
+) -> None:
+    asked = windows(2)
+    with DiskStore.open(folder) as store:
+        with fill(store, asked) as chain:
+            path = files.block_path(folder, chain.blocks[1].key)
+        path.unlink()
+        os.mkfifo(path)
+        with pytest.raises(Malformed, match="not a regular file"):
+            files.look(path)
+        with store.chain(fingerprint, asked) as chain:
+            assert len(chain.blocks) == 1
+        assert not path.exists()
 
 
 def write_for_ever(folder: Path, windows: Windows, fill: Fill, seed: int) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from cache import files
 from cache.errors import NoSuchBlock, StoreFailed, StoreFull
+from cache.format import Link, flat, link_after, pack
 from cache.keys import BlockKey, Fingerprint, child_key
 from cache.store import BlockStore, Chain, DiskStore, MemoryStore, default_limit
 from cache.verification import Verdict
@@ -259,6 +260,31 @@ def test_two_chains_may_store_the_same_block(
         second = two.append(ids, payload(key))
         assert first.section("3.keys") == second.section("3.keys") == payload(key)["3.keys"]
         assert len(store.rows()) == 1
+
+
+@pytest.mark.parametrize("wrong", ["ids", "depth", "parent", "fingerprint"])
+def test_a_file_of_another_block_under_this_ones_name_is_written_over(
+    folder: Path, fingerprint: Fingerprint, windows: Windows, payload: Payload, wrong: str
+) -> None:
+    """It is well-formed, has this key and sections of the same sizes."""
+    (ids, others), root = windows(2), fingerprint.root()
+    key = child_key(root, ids)
+    link = {
+        "ids": Link(fingerprint=fingerprint, parent=root, depth=0),
+        "depth": Link(fingerprint=fingerprint, parent=root, depth=1),
+        "parent": Link(fingerprint=fingerprint, parent=child_key(root, others), depth=0),
+        "fingerprint": Link(fingerprint=replace(fingerprint, model="other"), parent=root, depth=0),
+    }[wrong]
+    views = flat(payload(child_key(root, others)))
+    head, header = pack(link, key, others if wrong == "ids" else ids, views)
+    path = files.block_path(folder, key)
+    with DiskStore.open(folder) as store, store.chain(fingerprint, []) as chain:
+        with files.written(path, head, header, views) as temporary:
+            files.publish(temporary, path)
+        block = chain.append(ids, payload(key))
+        assert {name: block.section(name) for name in payload(key)} == payload(key)
+        assert files.look(path).header.is_of(link_after(fingerprint, []), key, ids)
+        assert {each.verdict for each in store.verify()} == {Verdict.OK}
 
 
 def test_nobody_else_may_read_it(folder: Path, windows: Windows, fill: Fill) -> None:

@@ -18,7 +18,8 @@ from cache.keys import name_identity
 from cache.memory import MemoryStore
 from cache.store import DiskStore
 from cache.verification import Verdict
-from longctx.engines import scout_run
+from longctx.backend.windows import is_of
+from longctx.engines import scout_opening, scout_run
 from longctx.engines.base import EngineEvent, Finish, Finished, Prefilled, Prompt, Sampling, Token, Warned, contiguous
 from longctx.engines.scout import ScoutEngine
 from longctx.errors import DoesNotFit, EngineError
@@ -364,9 +365,13 @@ def test_a_model_is_known_by_its_folder(open_engine: OpenEngine, store: DiskStor
     list(other.generate(short_windows(20, 5), SHORT))
     assert len({engine.identity().key, other.identity().key, open_engine(None, dtype="float16").identity().key}) == 3
     assert engine.identity().key == open_engine(None).identity().key
-    dense, sparse = sorted(store.rows(), key=lambda row: row.layout)
+    sparse, dense = sorted(store.rows(), key=lambda row: row.layout)
     assert store.digest(name_identity(dense.model)) == scout.name
-    assert (dense.model, dense.layout, sparse.layout) == (sparse.model, "nope-kv/1 dense", "nope-kv/1 sparse:256")
+    assert (dense.model, dense.layout, sparse.layout) == (
+        sparse.model,
+        "nope-kv/1 dense",
+        "nope-kv/1 choice/2 sparse:256",
+    )
 
 
 def test_a_folder_may_have_any_name(open_engine: OpenEngine, store: DiskStore, scout: Path, tmp_path: Path) -> None:
@@ -423,6 +428,45 @@ def test_budgets_of_the_same_pages_share_a_prefix(open_engine: OpenEngine, store
         for budget in (191, 192)
     ]
     assert cached == [52, 0]
+
+
+@pytest.mark.parametrize(("attention", "cached"), [("dense", 52), ("sparse:128", 0)])
+def test_another_way_to_choose_pages_is_another_prefix_where_pages_are_chosen(
+    open_engine: OpenEngine, store: DiskStore, monkeypatch: pytest.MonkeyPatch, attention: str, cached: int
+) -> None:
+    prompt = short_windows(20, 32, 5)
+    before = open_engine(store, attention=attention)
+    list(before.generate(prompt, SHORT))
+    identity = before.identity()
+    monkeypatch.setattr("longctx.engines.scout.CHOICE", 1000)
+    after = open_engine(store, attention=attention)
+    assert end(list(after.generate(prompt, SHORT))).cached_tokens == cached
+    assert (after.identity().digest == identity.digest) == (cached > 0)
+    assert (after.identity().version, after.describe()) == (identity.version, before.describe())
+    assert f" {attention} " in identity.version and f"attention {attention})" in before.describe()
+    assert all(is_of(identity, row) and row.layout.endswith(f" {attention}") for row in store.rows())
+
+
+def test_freed_memory_goes_back_after_each_closed_window(
+    open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(scout_run, "return_freed", lambda: told.append("returned"))
+    list(open_engine(None).generate(short_windows(20, 32, 9, 5), SHORT))
+    assert told == ["returned"] * 3
+
+
+@pytest.mark.parametrize("own", [None, "ACTIVE"])
+def test_how_threads_wait_is_not_told_to_programs_that_are_started_later(
+    monkeypatch: pytest.MonkeyPatch, own: str | None
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if own:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    with scout_opening._waiting():
+        assert os.environ["OMP_WAIT_POLICY"] == (own or "PASSIVE")
+    assert scout_opening._scout() is ScoutEngine
+    assert os.environ.get("OMP_WAIT_POLICY") == own
 
 
 def test_other_weights_are_another_prefix(open_engine: OpenEngine, store: DiskStore, maverick: Path) -> None:

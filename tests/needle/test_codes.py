@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longctx.needle.codes import CODE_CHANNELS, FIELD, MOST_AGREEMENT, PLACES, codes
+from longctx.needle.codes import CODE_CHANNELS, FIELD, MOST_AGREEMENT, OPPOSITE, PLACES, codes
 from longctx.vocabulary import VOCABULARY_TOKENS
 
 ids = st.integers(0, FIELD**4 - 1)
@@ -24,6 +24,13 @@ def test_no_token_of_the_whole_vocabulary_comes_nearer(token: int) -> None:
     products = every @ every[token]
     products[token] = 0
     assert products.max() == MOST_AGREEMENT
+
+
+@given(st.sets(ids.map(lambda token: token & ~OPPOSITE), min_size=2, max_size=40))
+def test_two_that_are_not_opposites_oppose_each_other_in_three_places_at_most(some: set[int]) -> None:
+    every = np.array(sorted(some))
+    assert (codes(every ^ OPPOSITE) == -codes(every)).all()
+    assert (codes(every) @ codes(every).T).min() >= -MOST_AGREEMENT
 
 
 def test_each_place_has_one_signed_channel() -> None:

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longctx.errors import CorpusError
+from longctx.needle.fact import FACT_TOKENS
 from longctx.needle.grid import Grid, cut_edges
-from longctx.needle.planting import FACT_TOKENS, plant
+from longctx.needle.planting import plant
 from longctx.needle.words import absent_words
 
 WINDOW = 8192
@@ -24,6 +25,8 @@ def test_lengths_double_and_all_that_is_asked_lies_within_its_length(windows: in
         rows = [grid.window(row, length) for row in range(depths)]
         assert rows == sorted(rows) and rows[0] == 0 and rows[-1] == length - 1
         assert set(grid.asked(length)) == set(rows)
+        shown = [window for row in range(depths) if (window := grid.shown(row, length)) is not None]
+        assert shown == list(grid.asked(length)), "each fact is one square"
         assert all(0 <= edge < length - 1 for edge in cut_edges(length))
         assert set(cut_edges(length)) <= set(grid.edges)
         assert bool(cut_edges(length)) == (length > 1)
@@ -54,7 +57,7 @@ def test_every_fact_stands_once_inside_its_window_and_the_cut_ones_over_the_edge
 
 def test_a_text_that_leaves_too_few_words_is_refused() -> None:
     words = absent_words([])
-    text = array("I", (words * 2)[: 5 * WINDOW])
+    text = array("I", (words * 3)[: 5 * WINDOW])
     with pytest.raises(CorpusError, match="it leaves 0"):
         plant(text, [0], 0)
 

@@ -3,11 +3,12 @@
 import json
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from longctx.commands.selftest_lines import STYLES, doubt, lines
 from longctx.engines.base import (
     EngineEvent,
     Finish,
@@ -22,12 +23,13 @@ from longctx.engines.base import (
     Warned,
 )
 from longctx.errors import EngineError
+from longctx.needle.construction import RARE_FROM
 from longctx.needle.grid import Grid
-from longctx.needle.heat_map import HeatMap, Row, Sign, Square, heat_map
-from longctx.needle.heat_map_svg import to_svg
+from longctx.needle.heat_map import MEANINGS, HeatMap, Row, Sign, Square, cut_sentence, heat_map, legend
+from longctx.needle.heat_map_svg import CLASSES, to_svg
 from longctx.needle.planting import Planted, plant
 from longctx.needle.result import Result, Subject
-from longctx.needle.selftest import Asked, Reading, Said, Started, selftest
+from longctx.needle.selftest import Asked, Reading, Said, Started, Through, selftest
 from longctx.needle.trial import QUESTION_TOKENS, Outcome, question
 from longctx.tokens import Tokenizer
 
@@ -44,6 +46,8 @@ class Search:
     reach: int = 1 << 30
     as_text: bool = False
     most: int = 1 << 30
+    crosses: bool = False
+    says_cached: bool = True
     prompts: list[Prompt] = field(default_factory=list)
 
     def generate(self, prompt: Prompt, sampling: Sampling) -> Iterator[EngineEvent]:
@@ -58,7 +62,8 @@ class Search:
         yield Finished(
             reason=Finish.LENGTH,
             prompt_tokens=len(prompt.ids),
-            cached_tokens=WINDOW,
+            cached_tokens=WINDOW if self.says_cached else None,
+            not_reported="" if self.says_cached else "--prompt-stats",
             answer_tokens=given,
             prefill_s=0.0,
             decode_s=0.0,
@@ -66,6 +71,8 @@ class Search:
         )
 
     def _after(self, prompt: Prompt, token: int) -> int:
+        if self.crosses and token in (text := prompt.ids[: prompt.starts[-1]]):
+            return text[text.index(token) + 1]
         for start, window in zip(prompt.starts[:-1], prompt.windows()[:-1], strict=True):
             if token in window[:-1]:
                 at = window.index(token)
@@ -122,10 +129,49 @@ def test_what_forgets_is_found_out_at_the_depth_where_it_does(planted: Planted) 
     assert missed == {(9, 4), (9, 6), (9, 8)} and not found.is_sound
     drawn = heat_map(found)
     signs = ["".join(square.sign for square in row.squares) for row in drawn.rows]
-    assert signs == ["✓✓✓✓", "✓✓✓✓", "✓✓✓✗", "✓✓✓✗", "✓✓✓✗"]
+    assert signs == ["✓✓✓✓", "··✓✓", "··✓✗", "···✗", "·✓✓✗"], "each fact is drawn once"
+    assert drawn.rows[1].squares[0].title == "8,192 tokens: not asked: a shorter text has fewer windows"
+    assert sum(sign in "✓✗" for row in signs for sign in row) == len(found.inside)
     assert drawn.columns == ("8,192", "16,384", "32,768", "73,728")
     assert "".join(square.sign for square in drawn.apart[0].squares) == "·–––"
     assert drawn.title == "9 of 12 facts found"
+
+
+def test_local_attention_that_crosses_an_edge_is_found_out(planted: Planted) -> None:
+    found = result(Search(crosses=True), planted)
+    assert found.found == len(found.inside) and found.crossed == len(found.cut) == 7
+    assert not found.is_sound and not found.to_json()["sound"] and found.to_json()["cut_found"] == 7
+    drawn = heat_map(found)
+    assert "".join(square.sign for square in drawn.apart[0].squares) == "·!!!"
+    assert "! found across an edge" in legend(drawn)
+    assert cut_sentence(found).startswith(
+        "7 of 7 facts found that a window's edge cuts: local attention must end there"
+    )
+    assert "as none can be" not in "\n".join(line.plain for line in lines(found))
+
+
+def test_an_engine_that_does_not_say_what_was_stored_gets_no_rate(planted: Planted) -> None:
+    engine = Search(says_cached=False)
+    found = result(engine, planted, Grid(2, 2))
+    assert [column.read_tokens for column in found.columns] == [None, None]
+    assert [column.prefill_tokens_per_s for column in found.columns] == [None, None]
+    assert json.loads(json.dumps(found.to_json()))["lengths"][0]["prefill_tokens_per_s"] is None
+    said = [event.message for event in selftest(engine, planted, Grid(1, 2), TOKENIZER) if isinstance(event, Said)]
+    assert said[-1] == "cached tokens: not reported (--prompt-stats)"
+
+
+def test_an_event_ends_every_length(planted: Planted) -> None:
+    events = [event for event in selftest(Search(), planted, NINE, TOKENIZER) if isinstance(event, Asked | Through)]
+    assert [event.length for event in events if isinstance(event, Through)] == [1, 2, 4, 9]
+    assert events[-1] == Through(9) and isinstance(events[-2], Asked)
+
+
+def test_where_nothing_is_found_on_a_server_it_is_asked_what_it_serves(planted: Planted) -> None:
+    nothing = result(Search(reach=0), planted, Grid(2, 2))
+    assert not doubt(nothing), "of our own engines it is known"
+    served = replace(nothing.subject, identity=Identity(kind="openai"))
+    assert "checkpoint of --write" in doubt(Result(served, nothing.asked))
+    assert not doubt(Result(served, result(Search(), planted, Grid(2, 2)).asked))
 
 
 def test_events_tell_of_the_plan_the_reading_and_what_is_said(planted: Planted) -> None:
@@ -133,6 +179,7 @@ def test_events_tell_of_the_plan_the_reading_and_what_is_said(planted: Planted) 
     total = WINDOW + len(question(planted.inside[0].fact, TOKENIZER.encode))
     assert events[:3] == [Started(4), Reading(1, total, total), Said("it is a search")]
     assert [event.window for event in events if isinstance(event, Asked)] == [0, 0, 1, 0]
+    assert events[-1] == Through(2)
 
 
 def test_text_is_as_good_as_ids(planted: Planted) -> None:
@@ -147,7 +194,7 @@ def test_text_is_as_good_as_ids(planted: Planted) -> None:
 def test_a_question_is_frequent_words_and_ends_with_the_key(planted: Planted) -> None:
     fact = planted.inside[0].fact
     ids = question(fact, TOKENIZER.encode)
-    assert ids[-1] == fact.key and max(ids[:-1]) < 100_000
+    assert ids[-1] == fact.key and max(ids[:-1]) < RARE_FROM
     assert len(ids) + len(fact.answer) <= QUESTION_TOKENS
 
 
@@ -218,10 +265,23 @@ def test_the_picture_is_whole_xml_with_words_and_without_anything_that_runs(plan
     assert "<script>" not in svg and "\u202e" not in svg and "\x1b" not in svg
     texts = [element.text for element in root.iter() if element.tag.endswith("}text")]
     assert texts.count("✗") == 3 and "9 of 12 facts found" in texts
+    (desc,) = (element.text or "" for element in root.iter() if element.tag.endswith("}desc"))
+    assert "73,728 tokens: 2 of 5 found. 0 of 7 facts found that a window's edge cuts" in desc
+    assert any(text and text.endswith("· not asked") for text in texts), "every sign that occurs is explained"
+
+
+def test_two_pictures_on_one_page_have_names_of_their_own(planted: Planted) -> None:
+    pictures = [to_svg(heat_map(result(Search(reach=reach), planted))) for reach in (WINDOW, 4 * WINDOW)]
+    first, second = ({element.get("id") for element in ET.fromstring(each).iter()} - {None} for each in pictures)
+    assert len(first) == len(second) == 2 and not first & second
+
+
+def test_every_sign_has_a_meaning_a_class_and_a_style() -> None:
+    assert set(MEANINGS) == set(CLASSES) == set(STYLES) == set(Sign)
 
 
 def test_a_picture_of_hostile_names_is_still_a_picture() -> None:
-    bad = '"><script>alert(1)</script>\ud800&'
+    bad = '"><script>alert(1)</script>\ud800&\ufffe\uffff\x00\x85'
     drawn = HeatMap(
         title=bad,
         about=bad * 9,

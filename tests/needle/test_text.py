@@ -19,7 +19,7 @@ def test_pieces_follow_each_other_and_no_more_are_read_than_needed() -> None:
     assert not text.is_repeated and text.own_tokens == 6
 
 
-def test_a_short_text_is_repeated_and_no_window_comes_twice() -> None:
+def test_a_short_text_is_repeated_and_a_window_seldom_comes_twice() -> None:
     own = list(range(8191))
     text = gathered([own], 8 * 8192, "some")
     assert text.is_repeated and text.own_tokens == 8192 and len(text.ids) == 8 * 8192

@@ -159,7 +159,7 @@ def test_what_is_counted_follows_a_cut_and_what_comes_after_it(windows: Windows)
     assert (context.tokens, context.most_skipped) == (0, 0)
 
 
-def test_what_was_left_out_is_asked_of_each_window_once(windows: Windows) -> None:
+def test_what_was_skipped_is_asked_of_each_window_once(windows: Windows) -> None:
     for _ in range(3):
         assert windows.context.most_skipped == pytest.approx(0.2)
     assert [told.count("skipped") for told in windows.told.values()] == [1, 1, 1]

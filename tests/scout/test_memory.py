@@ -1,3 +1,5 @@
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,31 @@ def test_a_containers_limit_counts_and_pages_of_files_are_free(group: Path) -> N
     assert memory.free_bytes(CPU) == 0
     limit(group, str(1 << 40), 0, 0)
     assert memory.free_bytes(CPU) == 8000 * 1024
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(memory._trim() is None or not sys.platform.startswith("linux"), reason="needs glibc")
+def test_holes_that_growing_tensors_leave_go_back_to_the_system() -> None:
+    """Small ones between them stay, so that the heap can't shrink from its end."""
+    torch.ones(1)
+    before = resident_bytes()
+    kept, freed = [], []
+    for index in range(4000):
+        freed.append(torch.ones(8_000 + index))  # smaller than what the C library maps apart
+        kept.append(torch.ones(64))
+    whole = sum(tensor.nbytes for tensor in freed)
+    freed.clear()
+    memory.return_freed()
+    assert resident_bytes() - before < whole / 4
+    assert all(float(tensor.sum()) == 64 for tensor in kept)
+
+
+def test_a_c_library_that_can_not_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_trim", lambda: None)
+    memory.return_freed()
 
 
 def test_this_machine_has_some() -> None:

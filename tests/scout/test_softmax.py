@@ -1,5 +1,6 @@
 """Tiles against one dense softmax in float64: any cut, any order, scores of any size."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longctx.scout import softmax
-from longctx.scout.softmax import Attending, FlashAttending, TiledAttending, attending
+from longctx.scout.softmax import Attending, FlashAttending, TiledAttending, attending, log_mass_slack
 
 KV_HEADS, GROUP, DIM = 2, 3, 16
 SCALE = DIM**-0.5
@@ -78,6 +79,25 @@ def test_a_score_far_above_the_first_tile_neither_overflows_nor_is_lost() -> Non
     expected, _ = dense(queries, keys, values)
     attended = seen(attending(queries, SCALE, 1 << 20), keys, values, 4, [100, 200, 300])
     torch.testing.assert_close(attended.output().double(), expected, atol=0.03, rtol=0.03)
+
+
+@pytest.mark.parametrize("below", [4.0273, 8.0273, 12.0312, 16.0547])
+@pytest.mark.parametrize("keys", [1, 100, 1 << 18])
+def test_a_mass_is_said_too_large_by_no_more_than_its_slack(keys: int, below: float) -> None:
+    """All keys but one lie so many powers of two below the peak, where a score rounds upward by nearly half a step."""
+    queries = torch.zeros(2, 1, 1, DIM, dtype=torch.bfloat16)
+    queries[..., 0] = queries[..., 1] = 1
+    scores = -below * math.log(2) / SCALE
+    keys_ksd = torch.zeros(1, keys + 1, DIM, dtype=torch.bfloat16)
+    keys_ksd[0, 1:, 0] = scores
+    keys_ksd[0, 1:, 1] = scores - keys_ksd[0, 1:, 0].float()
+    exact = (keys_ksd[0].double().sum(-1) * SCALE).logsumexp(-1)
+    attended = TiledAttending(queries, SCALE)
+    attended.see(keys_ksd, keys_ksd)
+    excess = float((attended.log_mass().double() - exact).max())
+    assert excess <= log_mass_slack(torch.bfloat16, keys + 1)
+    if (keys, below) == (1 << 18, 16.0547):
+        assert excess > 0.03
 
 
 @pytest.mark.parametrize("rows", [3, 64, 1280])

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import typer
 
+from cache.lock import is_free
 from longctx.commands import selftesting
 from longctx.commands.selftest import _end, _write
 from longctx.commands.selftest_options import Order
@@ -120,7 +121,7 @@ def test_what_is_killed_leaves_the_lengths_that_were_through(checkpoint: Path, t
 class Answering:
     """An engine of this process that finds everything, or nothing; `before` is called for each question."""
 
-    def __init__(self, *, finds: bool = True, crosses: bool = False, before: Callable[[int], None] = int) -> None:
+    def __init__(self, *, finds: bool = True, crosses: bool = False, before: Callable[[int], object] = int) -> None:
         self.finds, self.crosses, self.before, self.questions = finds, crosses, before, 0
 
     def generate(self, prompt: Prompt, sampling: Sampling) -> Iterator[EngineEvent]:
@@ -153,7 +154,7 @@ class Answering:
     def close(self) -> None: ...
 
 
-ORDER = Order("scout", 4 * WINDOW, 3, (), True)
+ORDER = Order("scout", 4 * WINDOW, 3, (), quiet=True)
 
 
 @pytest.fixture
@@ -178,7 +179,7 @@ def test_it_is_saved_after_every_length(tested: Callable[[Answering], Ended], tm
         seen[question] = len(json.loads(file.read_text())["lengths"]) if file.is_file() else 0
 
     ended = tested(Answering(before=look))
-    assert list(seen.values()) == [0, 1, 1, 1, 2, 2, 2, 2, 2] and ended.result.is_sound
+    assert list(seen.values()) == [0, 1, 1, 1, 2, 2, 2, 2, 2, 2] and ended.result.is_sound
     assert json.loads((tmp_path / "selftest.json").read_text()) == ended.result.to_json()
 
 
@@ -224,6 +225,7 @@ def test_files_that_can_not_be_written_hide_no_unsound_engine(
         _end(ended)
     assert raised.value.exit_code == ExitCode.ENGINE
     assert "selftest.json can't be written" in capsys.readouterr().err
+    (tmp_path / "selftest.json").rmdir()
     sound = tested(Answering(before=engine.before))
     with pytest.raises(LongctxError, match="can't be written"):
         _end(sound)
@@ -355,7 +357,7 @@ def test_a_sweep_between_a_folder_and_its_lock_costs_the_folder_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """Another selftest that begins sweeps while ours has its folder, and not yet the lock on it."""
-    real, calls = own_stores.is_free, list[int]()
+    real, calls = is_free, list[int]()
 
     def swept_meanwhile(lock: int) -> bool:
         calls.append(lock)

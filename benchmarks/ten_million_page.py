@@ -133,9 +133,11 @@ def _cut_square(cut: Figures, column: Figures) -> Square:
     """They were asked at one length, over as many windows."""
     if cut["windows"] != column["windows"]:
         return Square(Sign.UNASKED, f"{column['tokens']:,} tokens: not asked")
-    some, every = cut["cut_found"], cut["cut_found"] == cut["cut"]
-    sign = Sign.FOUND if every else Sign.PART if some else Sign.NOT_EXPECTED
-    return Square(sign, f"{cut['windows']:,} windows: {some} of {cut['cut']} facts that an edge cuts were found")
+    some = cut["cut_found"]
+    return Square(
+        Sign.CROSSED if some else Sign.NOT_EXPECTED,
+        f"{cut['windows']:,} windows: {some} of {cut['cut']} facts that an edge cuts were found",
+    )
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

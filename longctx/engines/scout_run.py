@@ -26,6 +26,7 @@ from longctx.scout.memory import return_freed
 from longctx.scout.model import Scout
 from longctx.scout.sampling import choose, seeded
 
+RETURNING_WINDOWS = 16  # what is given back is asked for again by the next window, so not after each
 MOST_DAMAGE = 16  # blocks that prove bad in one run before no more is stored: the disk itself is not to be trusted
 
 
@@ -143,7 +144,8 @@ class Run:
                 yield Warned(f"{error}; from window {self._storable + 1} on the prefix is kept in memory only")
         while len(segments) in self._spare:
             segments.append(self._spare.pop(len(segments)))
-        return_freed()
+        if index % RETURNING_WINDOWS == 0:
+            return_freed()
 
     def _store(self, chain: Chain, held: HeldSegment) -> None:
         """The last segment goes to the store, and what the store has of the next windows is taken.

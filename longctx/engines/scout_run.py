@@ -104,9 +104,14 @@ class Run:
                 yield self._cut(error)
 
     def _refed(self) -> torch.Tensor:
-        """The tail as it was fed: a batch rounds otherwise than its tokens one by one."""
-        asked, answered = self._tail[: self._asked], self._tail[self._asked :]
-        parts = [*([asked] if asked else []), *([token] for token in answered)]
+        """The tail as it was fed: a batch rounds otherwise than its tokens one by one.
+
+        In sparse attention the last token of the question comes alone: the pages that it reads are chosen for it and
+        not for hundreds of tokens before it as well.
+        """
+        alone = self._asked - 1 if self._context.sparse_pages and self._asked > 1 else self._asked
+        asked, rest = self._tail[:alone], self._tail[alone:]
+        parts = [*([asked] if asked else []), *([token] for token in rest)]
         return [self._extended(part) for part in parts][-1]
 
     def _extended(self, ids: Sequence[int]) -> torch.Tensor:

@@ -665,3 +665,16 @@ def test_a_block_of_another_shape_is_computed_in_memory(
     assert tokens(found) == expected
     (said,) = warnings(found)
     assert "of this model; from window 1 on the prefix is kept in memory only" in said
+
+
+@pytest.mark.parametrize(("attention", "sizes"), [("dense", [32, 32, 20]), ("sparse:128", [32, 32, 19, 1])])
+def test_a_questions_last_token_chooses_its_own_pages(
+    open_engine: OpenEngine, monkeypatch: pytest.MonkeyPatch, attention: str, sizes: list[int]
+) -> None:
+    told: list[int] = []
+    extend = Scout.extend
+    monkeypatch.setattr(
+        Scout, "extend", lambda model, context, ids: told.append(len(ids)) or extend(model, context, ids)
+    )
+    list(open_engine(None, attention=attention).generate(short_windows(32, 32, 20), Sampling(max_tokens=1)))
+    assert told == sizes

@@ -26,7 +26,7 @@ from longctx.scout.memory import return_freed
 from longctx.scout.model import Scout
 from longctx.scout.sampling import choose, seeded
 
-RETURNING_WINDOWS = 16  # what is given back is asked for again by the next window, so not after each
+RETURNING_WINDOWS = 16  # giving memory back takes some milliseconds, now and then fifty
 MOST_DAMAGE = 16  # blocks that prove bad in one run before no more is stored: the disk itself is not to be trusted
 
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import torch
 
 from longctx.scout.config import read_config
-from longctx.scout.names import shapes
+from longctx.scout.names import saved_name, shapes
 
 STORED = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
 # With queries of twice the size, attention over thousands of random keys is not merely their mean.
@@ -80,7 +80,7 @@ def make(folder: Path, shape: Shape, *, seed: int = 0) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     _write_json(folder / "config.json", _config(shape))
     _write_json(folder / "generation_config.json", {"bos_token_id": 1, "eos_token_id": 2, "do_sample": False})
-    sizes = {_file_name(name): size for name, size in shapes(read_config(folder), fused=True).items()}
+    sizes = {saved_name(name): size for name, size in shapes(read_config(folder), fused=True).items()}
     with (folder / "model.safetensors").open("wb") as file:
         _write_tensors(file, sizes, shape.dtype, seed)
     return folder
@@ -126,10 +126,6 @@ def _config(shape: Shape) -> dict[str, object]:
         "eos_token_id": 2,
         "pad_token_id": 0,
     }
-
-
-def _file_name(name: str) -> str:
-    return name if name == "lm_head.weight" else f"model.{name}"
 
 
 def _write_json(path: Path, value: Mapping[str, object]) -> None:

@@ -13,7 +13,7 @@ from array import array
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from longctx.engines.base import Finished, Prefilled, Prompt, Sampling, Token
 from longctx.engines.scout import ScoutEngine
 from longctx.needle.fact import Fact
 from longctx.needle.planting import plant
-from longctx.needle.trial import question
+from longctx.needle.trial import agreeing, question
 from longctx.packing import WINDOW_TOKENS
 from longctx.tokens import Tokenizer
 
@@ -193,7 +193,7 @@ def edit(phase: Phase) -> None:
     notes = array("I", after.pop()) if is_notes(after[-1], Tokenizer()) else array("I")
     read = time.time()
     before = packed_windows(phase.work)
-    shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False)))
+    shared = agreeing(before, after)
     for number in range(3):
         cached = sum(map(len, after[: shared if number == 0 else None]))
         answer = asked(engine, prompt_of(after, notes + question(fact, phase.encode)), ANSWER_TOKENS, cached)
@@ -227,7 +227,7 @@ def cut(phase: Phase) -> None:
         for is_cut, each in ((True, placed), (False, planted.inside[edge])):
             prompt = planted.prompt(windows, question(each.fact, phase.encode))
             answer = asked(engine, prompt, ANSWER_TOKENS, None)
-            right = matching(answer.ids, each.fact.answer)
+            right = agreeing(answer.ids, each.fact.answer)
             about = {"windows": windows, "window": edge, "is_cut": is_cut, "wanted": len(each.fact.answer)}
             phase.write(event="cut", right=right, **about, **answer.line())
 
@@ -296,11 +296,7 @@ def refuse_unless(cached: int | None, known: int | None) -> None:
 
 def found(placed: Placed, answer: Answer) -> dict[str, object]:
     """How many tokens of the answer are right, from the first on."""
-    return {"right": matching(answer.ids, placed.fact.answer), "wanted": len(placed.fact.answer)}
-
-
-def matching(given: Sequence[int], wanted: Sequence[int]) -> int:
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(given, wanted, strict=False)))
+    return {"right": agreeing(answer.ids, placed.fact.answer), "wanted": len(placed.fact.answer)}
 
 
 def prompt_of(windows: "Sequence[array[int]]", last: "array[int] | None" = None) -> Prompt:

@@ -64,10 +64,14 @@ class Header:
     sections: tuple[Section, ...]
     file_bytes: int
 
+    @property
+    def link(self) -> "Link":
+        """Where it hangs."""
+        return Link(fingerprint=self.fingerprint, parent=self.parent, depth=self.depth)
+
     def is_of(self, link: "Link", key: BlockKey, ids: "array[int]") -> bool:
         """Whether this is the block that was looked for."""
-        hangs = (self.fingerprint, self.parent, self.depth) == (link.fingerprint, link.parent, link.depth)
-        return hangs and self.key == key and self.ids == ids
+        return self.link == link and self.key == key and self.ids == ids
 
     def shape(self) -> tuple[tuple[str, int], ...]:
         """Names and sizes of the sections, in order."""

@@ -181,19 +181,19 @@ class DiskStore:
         head, header = pack(link, child_key(link.parent, ids), ids, views)
         path = place.path(header.key)
         with place.held(exclusive=True):
-            found = self._claimed(link, ids, header, lease)
+            found = self._claimed(header, lease)
             if found is None:
                 self._make_room(header.file_bytes)
         if found is None:
             with reported(self.folder), files.written(path, head, header, views) as temporary:
-                found = self._published(temporary, link, ids, header, lease)
+                found = self._published(temporary, header, lease)
         return self._block(found, ids)
 
-    def _published(self, temporary: Path, link: Link, ids: "array[int]", header: Header, lease: Lease) -> Opened:
+    def _published(self, temporary: Path, header: Header, lease: Lease) -> Opened:
         """Give a written file its name, unless another process was faster."""
         place = self._place
         with place.held(exclusive=True):
-            found = self._claimed(link, ids, header, lease)
+            found = self._claimed(header, lease)
             if found is None:
                 self._make_room(header.file_bytes)
                 found = files.look(temporary)
@@ -201,7 +201,7 @@ class DiskStore:
                 place.enter(temporary, place.row(found))
             return found
 
-    def _claimed(self, link: Link, ids: "array[int]", header: Header, lease: Lease) -> Opened | None:
+    def _claimed(self, header: Header, lease: Lease) -> Opened | None:
         """Lease a block that is stored already, maybe by another process just now; None where it is not.
 
         A file of another block, or of another shape, is none: it is written over.
@@ -212,7 +212,7 @@ class DiskStore:
             return None
         except NewerStore as error:
             raise StoreFailed(str(error)) from error
-        if not found.header.is_of(link, header.key, ids) or found.header.shape() != header.shape():
+        if not found.header.is_of(header.link, header.key, header.ids) or found.header.shape() != header.shape():
             return None
         lease.add(header.key)
         self._place.index.put([self._place.row(found)])

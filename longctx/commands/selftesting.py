@@ -44,6 +44,7 @@ BYTES_PER_TOKEN = 520  # stored of the checkpoint's one NoPE layer: keys and val
 SLACK_BYTES = 64 << 20
 CHECKPOINT_BYTES = 370_000_000
 LIBRARY = "the sources of Python's library"
+HOME_HINT = "longctx paths shows where it keeps things"
 UNFINISHED = "not all is asked yet"
 
 
@@ -136,28 +137,17 @@ def save(result: Result, found: Places) -> None:
 
 
 @contextmanager
-def _told(place: Path) -> Iterator[None]:
+def _told(place: Path, hint: str = "--out DIR, --svg FILE") -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or error
-        raise LongctxError(f"{show(str(place))} can't be written: {reason}", "--out DIR, --svg FILE") from error
-
-
-@contextmanager
-def _ours(home: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or error
-        message = f"{show(str(home))} can't be written: {reason}"
-        raise LongctxError(message, "longctx paths shows where it keeps things") from error
+        raise LongctxError(f"{show(str(place))} can't be written: {error.strerror or error}", hint) from error
 
 
 def _checked_home(name: str, setup: EngineSetup, windows: int) -> Path:
     """Our own folder for the checkpoint, and all that can be said against the engine before that is made."""
     home = paths.locate(os.environ).cache
-    with _ours(home):
+    with _told(home, HOME_HINT):
         paths.ensure(home)
         sweep(home)
         missing = 0 if is_whole(needle_path(home)) else CHECKPOINT_BYTES
@@ -193,7 +183,7 @@ def _opened(
     """An engine of this machine, with the checkpoint and a store of its own; raises LongctxError."""
     progress.tell(0, "making the checkpoint")
     folder = needle_folder(home)
-    with _ours(home):
+    with _told(home, HOME_HINT):
         store = stack.enter_context(own_store(home))
     made = replace(setup, model=str(folder), store=store, store_limit_bytes=_store_bytes(windows))
     progress.tell(0, "opening the engine")
@@ -218,14 +208,15 @@ def _fitting(tokens: int, engine: Engine) -> int:
 
 def _windows(tokens: int, limit: int | None, hint: str = "") -> int:
     """The full windows in `tokens`: one fewer where the limit leaves no room for the question. Raises DoesNotFit."""
-    most = tokens if limit is None else limit
-    if tokens > most or most < WINDOW_TOKENS + QUESTION_TOKENS:
-        fits = max(most - QUESTION_TOKENS, 0) // WINDOW_TOKENS * WINDOW_TOKENS
+    if limit is None:
+        return tokens // WINDOW_TOKENS
+    if tokens > limit or limit < WINDOW_TOKENS + QUESTION_TOKENS:
+        fits = max(limit - QUESTION_TOKENS, 0) // WINDOW_TOKENS * WINDOW_TOKENS
         raise DoesNotFit(
-            f"{tokens:,} tokens of text and a question do not fit: the engine takes {most:,}",
+            f"{tokens:,} tokens of text and a question do not fit: the engine takes {limit:,}",
             f"--tokens {fits}" if fits else hint,
         )
-    return min(tokens, most - QUESTION_TOKENS) // WINDOW_TOKENS if limit is not None else tokens // WINDOW_TOKENS
+    return min(tokens, limit - QUESTION_TOKENS) // WINDOW_TOKENS
 
 
 def _another_model(engine: Engine) -> str:

@@ -226,15 +226,13 @@ class Sections:
     shape: Shape
 
     def section(self, name: str, parts: Sequence[tuple[int, int]] | None = None) -> memoryview:
-        """See `Block.section`; raises BlockLost. What is looked at once is copied: a map would stay."""
+        """See `Block.section`; raises BlockLost."""
         try:
             found = self.block.size(name)
         except KeyError:
             found = -1
         if found != section_bytes(name, self.tokens, self.shape):
             raise BlockUnmapped(self.block.key, self.depth, f"has not the {name} of this model")
-        if name == "skipped" or name.endswith(".bounds"):
-            parts = [(0, found)]
         return self.block.section(name, parts)
 
     def release(self) -> None:

@@ -22,7 +22,7 @@ from longctx.errors import EngineError
 from longctx.needle.construction import Weights, config, tensors
 from longctx.needle.tokenizer import write_tokenizer
 from longctx.scout.config import read_config
-from longctx.scout.names import Shape, shapes
+from longctx.scout.names import Shape, saved_name, shapes
 
 CONSTRUCTION = 1  # a change of any byte that is written is another one; a test knows the bytes
 WEIGHTS = "model.safetensors"
@@ -125,7 +125,7 @@ def _write_tensors(file: BinaryIO, shapes: Mapping[str, Shape]) -> None:
     places, end = {}, 0
     for name, shape in shapes.items():
         places[name], end = end, end + 2 * prod(shape)
-        header[_file_name(name)] = {"dtype": "BF16", "shape": shape, "data_offsets": [places[name], end]}
+        header[saved_name(name)] = {"dtype": "BF16", "shape": shape, "data_offsets": [places[name], end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 64)
     file.write(len(text).to_bytes(8, "little") + text)
@@ -135,11 +135,6 @@ def _write_tensors(file: BinaryIO, shapes: Mapping[str, Shape]) -> None:
         file.seek(data_start + places[name])
         for start in range(0, len(values), ROWS):
             file.write(_bfloat16(values[start : start + ROWS]))
-
-
-def _file_name(name: str) -> str:
-    """As Llama4ForCausalLM names it."""
-    return name if name == "lm_head.weight" else f"model.{name}"
 
 
 def _bfloat16(values: Weights) -> bytes:

@@ -83,7 +83,7 @@ def ask(
         raise EngineError("the engine ended without saying so", "longctx engine doctor looks at it")
     return Outcome(
         wanted=len(answer),
-        right=_right_ids(ids, answer) if ids or not text else _right_text(text, answer, decode),
+        right=agreeing(ids, answer) if ids or not text else _right_text(text, answer, decode),
         first_s=(first or ended) - began,
         total_s=ended - began,
         prompt_tokens=finished.prompt_tokens,
@@ -92,13 +92,13 @@ def ask(
     )
 
 
+def agreeing(given: Sequence[object], wanted: Sequence[object]) -> int:
+    """How many are the same, from the first on."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(given, wanted, strict=False)))
+
+
 def _events(engine: Engine, prompt: Prompt, sampling: Sampling) -> Generator[EngineEvent, None, None]:
     yield from engine.generate(prompt, sampling)
-
-
-def _right_ids(ids: Sequence[int], answer: Sequence[int]) -> int:
-    """How many are right from the beginning on."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(ids, answer, strict=False)))
 
 
 def _right_text(text: str, answer: Sequence[int], decode: Decode) -> int:

@@ -152,18 +152,22 @@ class MappedSegment:
         return self._tensor(f"{layer}.values")
 
     def bounds(self, layer: int) -> torch.Tensor:
-        return self._shaped(self._source.section(f"{layer}.bounds"), 2 * self._shape.head_dim)
+        return self._shaped(self._copied(f"{layer}.bounds"), 2 * self._shape.head_dim)
 
     def some(self, layer: int, pages: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         keys, values = (self._some(f"{layer}.{name}", pages) for name in ("keys", "values"))
         return keys, values
 
     def skipped(self) -> float:
-        return float(SHARE.unpack(self._source.section("skipped"))[0])
+        return float(SHARE.unpack(self._copied("skipped"))[0])
 
     def seen(self) -> None:
         if not self._resident:
             self._source.release()
+
+    def _copied(self, name: str) -> memoryview:
+        """A whole section that is looked at once: a map of it would stay."""
+        return self._source.section(name, [(0, section_bytes(name, self.tokens, self._shape))])
 
     def _tensor(self, name: str) -> torch.Tensor:
         if name in self._kept:

@@ -29,6 +29,11 @@ def text_name(name: str) -> str | None:
     return name.removeprefix(prefix)
 
 
+def saved_name(name: str) -> str:
+    """What Llama4ForCausalLM calls a tensor of the text tower in its files."""
+    return name if name == "lm_head.weight" else f"model.{name}"
+
+
 def shapes(config: ScoutConfig, *, fused: bool) -> dict[str, Shape]:
     """Every tensor that a text tower of this shape has."""
     outer = {"embed_tokens.weight": (config.vocab, config.hidden), "norm.weight": (config.hidden,)}

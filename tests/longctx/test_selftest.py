@@ -340,6 +340,7 @@ def test_the_commands_for_servers_work_in_any_folder(
 
 
 def test_the_question_has_room_within_a_limit() -> None:
+    assert _windows(WINDOW, None) == 1
     assert _windows(65_536, None) == 8
     assert _windows(65_536, 65_536) == 7
     assert _windows(65_536, 65_536 + 64) == 8
